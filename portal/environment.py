@@ -1,0 +1,57 @@
+"""Read settings from the environment, with errors that name the variable."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+class SettingError(ValueError):
+    """A variable holds a value that cannot be used; the text says what it accepts."""
+
+
+def flag(name: str, default: bool) -> bool:
+    """``name`` as a truth value: 1/0, true/false, yes/no, on/off."""
+    text = os.environ.get(name, "").strip().lower()
+    if not text:
+        return default
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise SettingError(f"{name}={text!r} is not a truth value. Write 1 or 0.")
+
+
+def number(name: str, default: float) -> float:
+    """``name`` as a positive number."""
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise SettingError(f"{name}={text!r} is not a number above zero.")
+    return value
+
+
+def listed(name: str) -> list[str]:
+    """``name`` split at commas, blanks dropped."""
+    return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+
+
+def local_secret(path: Path) -> str:
+    """A random secret kept in ``path`` (mode 0600), made at first use.
+
+    ``O_EXCL`` keeps two processes that start together from using different ones.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
