@@ -1,0 +1,1 @@
+"""Statistics over scores: pure functions on numbers and arrays, no Django and no database."""
