@@ -1,0 +1,103 @@
+"""What a job's body reports to, and how it learns that it must stop."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from time import monotonic
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from workers import shutdown
+from workers.models import Job, JobQuerySet
+
+BEAT_SECONDS = 1.0  # at most one write a second and job
+
+
+class Interrupted(Exception):
+    """The body must stop now; what it has stored stays."""
+
+
+class Cancelled(Interrupted):
+    """A person cancelled the job."""
+
+
+class LeaseLost(Interrupted):
+    """Another worker owns the job: nothing may be written any more."""
+
+
+class Stopping(Interrupted):
+    """The worker is shutting down; the job goes back to the queue."""
+
+
+class JobError(Exception):
+    """Why a job cannot go on, in words for people; shown as they are."""
+
+
+class Progress:
+    """The hold of one worker on one job; made by ``jobs.claim`` alone.
+
+    Not for several threads: call it from the thread that runs the body, at least
+    every second or so, or the lease (``LEASE_SECONDS``) runs out.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._token = job.owner
+        self._next_beat = monotonic()
+        self._changed = False
+
+    def begin(self, *, total: int | None, done: int = 0, errors: int = 0) -> None:
+        """Set the counters to what earlier attempts have stored already."""
+        self.job.total, self.job.done, self.job.errors = total, done, errors
+        self.job.done_before = done
+        self._changed = True
+        self.beat(force=True)
+
+    def advance(self, done: int = 0, errors: int = 0, total: int | None = None) -> None:
+        """Count in memory; ``beat`` writes."""
+        self.job.done += done
+        self.job.errors += errors
+        if total is not None:
+            self.job.total = total
+        self._changed = True
+
+    def beat(self, force: bool = False) -> None:
+        """Extend the lease and write the counters, at most once a second.
+
+        Raises ``Cancelled``, ``LeaseLost`` or ``Stopping``.
+        """
+        if shutdown.announced():
+            raise Stopping
+        if not force and monotonic() < self._next_beat:
+            return
+        changes = self.counters() | {"version": F("version") + 1} if self._changed else {}
+        held = self.mine().filter(cancel_requested=False)
+        if not held.update(lease_until=lease_end(), **changes):
+            raise Cancelled if self.mine().exists() else LeaseLost
+        self._changed = False
+        self._next_beat = monotonic() + BEAT_SECONDS
+
+    def fence(self) -> None:
+        """Make sure, inside the transaction that stores results, that the job is ours.
+
+        The update locks the row until the transaction ends, so no other worker
+        can claim the job between this check and the commit. Raises ``LeaseLost``.
+        """
+        if not self.mine().update(lease_until=lease_end()):
+            raise LeaseLost
+
+    def mine(self) -> JobQuerySet:
+        """The job's row, if this worker still holds it."""
+        return type(self.job).objects.filter(pk=self.job.pk, owner=self._token)
+
+    def counters(self) -> dict[str, int | None]:
+        return {
+            name: getattr(self.job, name) for name in ("total", "done", "done_before", "errors")
+        }
+
+
+def lease_end() -> datetime:
+    """When a lease taken now runs out. Clocks of several worker machines must agree."""
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
