@@ -1,0 +1,124 @@
+"""Misconfiguration told before it hurts, each with a hint that names the variable."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zoneinfo
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+BROKERS = {"embedded", "redis", "rediss"}
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches ``host`` (an entry of ALLOWED_HOSTS)."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _foreign_hosts() -> list[str]:
+    return [host for host in settings.ALLOWED_HOSTS if not is_local(host)]
+
+
+@register(Tags.security)
+def debug_stays_local(**kwargs: Any) -> list[CheckMessage]:
+    if not settings.DEBUG or not (hosts := _foreign_hosts()):
+        return []
+    return [
+        Error(
+            f"PORTAL_DEBUG is on while other machines may ask for {', '.join(hosts)}: "
+            "error pages would show them settings and source.",
+            hint="Unset PORTAL_DEBUG, or leave only localhost in PORTAL_ALLOWED_HOSTS.",
+            id="portal.E001",
+        )
+    ]
+
+
+@register(Tags.security)
+def foreign_hosts_use_https(**kwargs: Any) -> list[CheckMessage]:
+    if settings.HTTPS or not (hosts := _foreign_hosts()):
+        return []
+    return [
+        Warning(
+            f"Passwords for {', '.join(hosts)} would travel unencrypted.",
+            hint="Put a proxy with TLS in front of the portal and set PORTAL_HTTPS=1.",
+            id="portal.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def shared_secrets_are_given(**kwargs: Any) -> list[CheckMessage]:
+    """Several machines share a PostgreSQL; each would make up secrets of its own."""
+    if not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        return []
+    unset = [
+        name for name in ("PORTAL_SECRET_KEY", "PORTAL_ENCRYPTION_KEYS") if not os.environ.get(name)
+    ]
+    if not unset:
+        return []
+    return [
+        Warning(
+            f"PostgreSQL is in use, but {' and '.join(unset)} came from files of this machine: "
+            "another one could read neither sessions nor stored endpoint keys.",
+            hint=f"Set {' and '.join(unset)} to the same long random text everywhere.",
+            id="portal.W002",
+        )
+    ]
+
+
+@register
+def data_folder_is_writable(**kwargs: Any) -> list[CheckMessage]:
+    folder = Path(settings.DATA_DIR)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return []
+    except OSError as error:
+        return [
+            Error(
+                f"The data folder {folder} cannot be written: {error.strerror}.",
+                hint="Point PORTAL_DATA_DIR to a folder that this account owns.",
+                id="portal.E002",
+            )
+        ]
+
+
+@register
+def broker_is_known(**kwargs: Any) -> list[CheckMessage]:
+    scheme = urlsplit(settings.BROKER_URL).scheme
+    if scheme in BROKERS:
+        return []
+    return [
+        Error(
+            f"PORTAL_BROKER_URL starts with {scheme!r}, which is not a known broker.",
+            hint="Use redis://host:6379/0, or unset it for the embedded broker.",
+            id="portal.E003",
+        )
+    ]
+
+
+@register
+def time_zone_is_known(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        zoneinfo.ZoneInfo(settings.TIME_ZONE)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return [
+            Error(
+                f"PORTAL_TIME_ZONE={settings.TIME_ZONE!r} is not a known time zone.",
+                hint="Use a name such as Europe/Berlin.",
+                id="portal.E004",
+            )
+        ]
+    return []

@@ -1,0 +1,42 @@
+"""The first page, and the two addresses that machines ask for."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """What changed and what waits: every app shows its part in ``<app>/_home.html``."""
+    return render(request, "home.html", {"parts": _parts()})
+
+
+def _parts() -> list[object]:
+    parts = []
+    for config in apps.get_app_configs():
+        try:
+            parts.append(get_template(f"{config.label}/_home.html").template)
+        except TemplateDoesNotExist:
+            continue
+    return parts
+
+
+@login_not_required
+def health(request: HttpRequest) -> HttpResponse:
+    """200 "ok" when the database answers, 503 when it does not."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return HttpResponse("database unreachable\n", status=503, content_type="text/plain")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@login_not_required
+def robots(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("User-agent: *\nDisallow: /\n", content_type="text/plain")

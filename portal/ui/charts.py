@@ -1,0 +1,212 @@
+"""Charts as SVG, drawn on the server with the page's own colours.
+
+Positions along the value axis are percentages of a nested ``<svg class="plot">``
+that the style sheet places, so a chart follows the width of its page while its
+text keeps its size. Numbers in here are written with a full stop whatever the
+reader's language: nothing goes through Django's localisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import ceil, floor, isfinite, log10
+from typing import NamedTuple
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+LONGEST_NAME = 23  # characters that fit beside the whiskers
+
+
+class Bar(NamedTuple):
+    """One row of a forest plot: an estimate with its interval, or None when it is missing."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    tip: str
+    """What hover and focus tell beside the name: value, interval and n, in the reader's words."""
+    group: str = ""
+    """Heading above the first row of each run of rows with the same group."""
+    colour: int = 1
+    """Series 1 to 8 of the style sheet."""
+    href: str = ""
+    """Where the number comes from."""
+
+
+class Bin(NamedTuple):
+    """A bar of a histogram: ``count`` values in [low, high)."""
+
+    low: float
+    high: float
+    count: int
+
+
+def shorten(name: str, longest: int = LONGEST_NAME) -> str:
+    """``name`` with its middle left out: a family shares its head, variants differ at the tail."""
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) // 2
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """At most ``about + 1`` round numbers within ``low`` to ``high``, evenly spaced."""
+    span = high - low
+    if not isfinite(span) or span <= 0:
+        return [low]
+    exponent = floor(log10(span / about))
+    steps = (factor * 10.0**exponent for factor in (1, 2, 5, 10))
+    step = next(step for step in steps if span / step <= about * (1 + 1e-9))
+    places = max(0, 1 - exponent)
+    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
+    return [round(number * step, places) for number in range(first, last + 1)]
+
+
+def domain(
+    values: Iterable[float], within: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """An axis that holds all ``values`` with a little air, never leaving ``within``."""
+    known = list(values) or [*(within or (0.0, 1.0))]
+    low, high = min(known), max(known)
+    air = (high - low) * 0.06 or abs(high) * 0.05 or 0.5
+    low, high = low - air, high + air
+    if within:
+        low, high = max(low, min(within[0], *known)), min(high, max(within[1], *known))
+    return low, high
+
+
+def forest(
+    rows: Sequence[Bar],
+    title: str,
+    *,
+    scale: float = 100,
+    within: tuple[float, float] | None = (0.0, 1.0),
+) -> SafeString:
+    """A dot with its interval per row, all on one axis.
+
+    Values are plain (0.731); the axis is labelled in multiples of ``scale``
+    (73.1) and never runs beyond ``within``. ``None`` lifts that bound.
+    """
+    ends = [v for r in rows for v in (r.low, r.value, r.high) if v is not None and isfinite(v)]
+    low, high = domain(ends, within)
+
+    def x(value: float) -> str:
+        return f"{(value - low) / (high - low) * 100:.2f}%"
+
+    axis = format_html_join(
+        "",
+        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
+        '<text class="tick" x="{0}" y="100%" dy="14" text-anchor="middle">{1}</text>',
+        ((x(tick / scale), f"{tick:g}") for tick in ticks(low * scale, high * scale)),
+    )
+    lines: list[SafeString] = []
+    group = ""
+    for row in rows:
+        if row.group and row.group != group:
+            group = row.group
+            heading = '<text class="group" x="0" y="15">{}</text>'
+            lines.append(format_html(heading, group))
+        lines.append(_row(row, x))
+    body = format_html_join(
+        "", '<g class="line" style="--i:{}">{}</g>', ((i, line) for i, line in enumerate(lines))
+    )
+    return format_html(
+        '<svg class="chart forest" style="--n:{}" role="group" aria-label="{}">'
+        '<svg class="plot" height="100%">{}</svg>{}</svg>',
+        len(lines), title, axis, body,
+    )  # fmt: skip
+
+
+def _row(row: Bar, x) -> SafeString:  # type: ignore[no-untyped-def]
+    tip = f"{row.name}\n{row.tip}"
+    mark = SafeString("")
+    if row.value is not None:
+        whisker = SafeString("")
+        if row.low is not None and row.high is not None:
+            whisker = format_html(
+                '<line class="whisker" x1="{}" x2="{}" y1="8" y2="8"/>', x(row.low), x(row.high)
+            )
+        mark = format_html('{}<circle class="dot" cx="{}" cy="8" r="4.5"/>', whisker, x(row.value))
+    else:
+        mark = SafeString('<text class="none" x="0" y="12">–</text>')
+    inner = format_html(
+        '<rect class="hit" width="100%" height="26" rx="3"/>'
+        '<text class="name" x="4" y="13" dominant-baseline="central">{}</text>'
+        '<svg class="plot c{}" height="16">{}</svg>',
+        shorten(row.name), row.colour, mark,
+    )  # fmt: skip
+    if row.href:
+        return format_html(
+            '<a class="mark" href="{}" data-tip="{}" aria-label="{}">{}</a>',
+            row.href, tip, tip, inner,
+        )  # fmt: skip
+    return format_html(
+        '<g class="mark" tabindex="0" role="img" data-tip="{}" aria-label="{}">{}</g>',
+        tip, tip, inner,
+    )  # fmt: skip
+
+
+def bins_of(values: Iterable[float], about: int = 20) -> list[Bin]:
+    """``values`` counted in bins of one round width; the last bin holds its upper end too."""
+    known = [value for value in values if isfinite(value)]
+    if not known:
+        return []
+    low, high = min(known), max(known)
+    edges = ticks(low, high, about)
+    step = edges[1] - edges[0] if len(edges) > 1 else abs(low) * 0.1 or 1.0
+    first = floor(low / step + 1e-9)
+    counts = [0] * max(1, ceil(high / step - 1e-9) - first)
+    for value in known:
+        counts[min(floor(value / step + 1e-9) - first, len(counts) - 1)] += 1
+    return [
+        Bin(float(f"{(first + i) * step:.10g}"), float(f"{(first + i + 1) * step:.10g}"), count)
+        for i, count in enumerate(counts)
+    ]
+
+
+def histogram(bins: Sequence[Bin], title: str, unit: str = "") -> SafeString:
+    """How often values fall into each of ``bins`` (adjoining, ascending); see ``bins_of``."""
+    top = max((b.count for b in bins), default=0) or 1
+    low, high = (bins[0].low, bins[-1].high) if bins else (0.0, 1.0)
+    height, foot = 112, 22
+
+    def x(value: float) -> float:
+        return (value - low) / (high - low) * 100
+
+    columns = format_html_join(
+        "",
+        '<g class="mark" tabindex="0" role="img" data-tip="{0}" aria-label="{0}">'
+        '<rect class="hit" x="{1}%" width="{2}%" height="{5}"/>'
+        '<rect class="column c1" x="{1}%" width="{2}%" y="{3}" height="{4}"/></g>',
+        (
+            (
+                f"{b.low:g} – {b.high:g}{unit and ' '}{unit}: {b.count}",
+                f"{x(b.low):.2f}",
+                f"{max(x(b.high) - x(b.low) - 0.4, 0.2):.2f}",
+                f"{height - height * b.count / top:.1f}",
+                f"{height * b.count / top:.1f}",
+                height,
+            )
+            for b in bins
+        ),
+    )
+    marks = format_html_join(
+        "",
+        '<text class="tick" x="{}%" y="{}" text-anchor="{}">{}</text>',
+        (
+            (
+                f"{x(tick):.2f}",
+                height + foot - 6,
+                "start" if x(tick) < 3 else "end" if x(tick) > 97 else "middle",
+                f"{tick:g}",
+            )
+            for tick in (ticks(low, high) if bins else [])
+        ),
+    )
+    return format_html(
+        '<svg class="chart histogram" role="group" aria-label="{}" height="{}">{}'
+        '<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>{}</svg>',
+        title, height + foot, columns, height, height, marks,
+    )  # fmt: skip
