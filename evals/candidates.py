@@ -1,0 +1,138 @@
+"""Register candidates, keep their endpoints, check what the servers can really do."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.db import transaction
+
+from evals.llm import EndpointSpec, probes
+from evals.models import Candidate, Endpoint, Probe
+from portal import secrets
+from portal.accounts.models import Project, User
+from portal.outbound import OutboundPolicy
+from workers import jobs
+from workers.progress import Progress
+
+
+@transaction.atomic
+def register(
+    project: Project,
+    *,
+    name: str,
+    base_url: str,
+    served_model: str,
+    api_key: str = "",
+    concurrency: int = 8,
+    by: User | None = None,
+    **facts: Any,
+) -> Candidate:
+    """A new candidate with its endpoint; a check is queued at once."""
+    candidate = Candidate.objects.create(project=project, name=name, **facts)
+    endpoint = Endpoint(
+        candidate=candidate,
+        base_url=base_url.rstrip("/"),
+        served_model=served_model,
+        concurrency=concurrency,
+    )
+    _set_key(endpoint, api_key)
+    endpoint.save()
+    check(endpoint, by=by)
+    return candidate
+
+
+@transaction.atomic
+def change_endpoint(
+    endpoint: Endpoint,
+    *,
+    base_url: str,
+    served_model: str,
+    concurrency: int,
+    api_key: str | None = None,
+    by: User | None = None,
+) -> bool:
+    """Write new values; True when the stored key was dropped.
+
+    A key belongs to the server it was entered for: when scheme, host or port change and
+    no new key comes along, it is forgotten rather than sent to somebody else. A change of
+    URL or served name starts a new revision, which needs a new check.
+    ``api_key``: None keeps the key, "" removes it.
+    """
+    base_url = base_url.rstrip("/")
+    moved = _origin(base_url) != _origin(endpoint.base_url)
+    changed = (base_url, served_model) != (endpoint.base_url, endpoint.served_model)
+    dropped = moved and api_key is None and bool(endpoint.key_encrypted)
+    endpoint.base_url, endpoint.served_model = base_url, served_model
+    endpoint.concurrency = concurrency
+    if api_key is not None or dropped:
+        _set_key(endpoint, api_key or "")
+    if changed:
+        endpoint.revision += 1
+    endpoint.save()
+    if changed or api_key is not None:
+        check(endpoint, by=by)
+    return dropped
+
+
+def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
+    """Queue a check of ``endpoint``; one that is already waiting or running is returned."""
+    running = endpoint.probes.filter(endpoint_revision=endpoint.revision).active().first()
+    if running:
+        return running
+    probe = Probe.objects.create(
+        endpoint=endpoint,
+        endpoint_revision=endpoint.revision,
+        created_by=by,
+        total=len(probes.NAMES),
+    )
+    jobs.enqueue(probe)
+    return probe
+
+
+def run_check(probe: Probe, progress: Progress) -> None:
+    """Ask the server and store verdicts, evidence and capabilities on ``probe``."""
+    report = async_to_sync(probes.check)(spec(probe.endpoint))
+    progress.advance(done=len(report.verdicts))
+    with transaction.atomic():
+        progress.fence()
+        Probe.objects.filter(pk=probe.pk).update(
+            server=report.server[:200],
+            verdicts=[verdict._asdict() for verdict in report.verdicts],
+            capabilities=report.capabilities,
+        )
+
+
+def outbound_policy() -> OutboundPolicy:
+    """Where the portal may connect to, from the settings."""
+    return OutboundPolicy(
+        allow=tuple(settings.OUTBOUND_ALLOW), max_bytes=settings.OUTBOUND_MAX_BYTES
+    )
+
+
+def spec(endpoint: Endpoint) -> EndpointSpec:
+    """``endpoint`` as the client takes it, key decrypted: never store or log it."""
+    verified = endpoint.verified
+    return EndpointSpec(
+        base_url=endpoint.base_url,
+        model=endpoint.served_model,
+        api_key=secrets.from_settings().decrypt(endpoint.key_encrypted)
+        if endpoint.key_encrypted
+        else "",
+        policy=outbound_policy(),
+        concurrency=endpoint.concurrency,
+        batch_prompts=bool(verified and verified.can("batch_prompts")),
+    )
+
+
+def _set_key(endpoint: Endpoint, api_key: str) -> None:
+    endpoint.key_encrypted = secrets.from_settings().encrypt(api_key) if api_key else ""
+    endpoint.key_last_four = secrets.last_four(api_key) if api_key else ""
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port

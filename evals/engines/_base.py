@@ -1,0 +1,87 @@
+"""What every engine takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from evals.llm import EndpointSpec
+
+
+class TaskInvalid(ValueError):
+    """A benchmark's definition cannot be run; the text names the field and the way out."""
+
+
+@dataclass(frozen=True)
+class BenchmarkSpec:
+    """One benchmark as an engine needs it.
+
+    ``rows`` are the questions in order; a sample's ``doc_id`` is its index there.
+    ``task`` is in the engine's own terms (for lm-eval: a TaskConfig without data set).
+    """
+
+    name: str
+    scoring: str
+    metric: str
+    rows: list[dict[str, Any]]
+    task: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One sample as asked, answered and scored.
+
+    ``error`` non-empty: the server failed, there is no answer and no metric.
+    ``value`` is the primary metric. Log-likelihoods and margin are in nats.
+    """
+
+    doc_id: int
+    prompt: str
+    target: str
+    answer: str = ""
+    value: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+    loglikelihoods: tuple[float, ...] = ()
+    p_gold: float | None = None
+    margin: float | None = None
+    nll: float | None = None
+    brier: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_ms: float | None = None
+    attempts: int = 1
+    raw: str = ""
+    finish_reason: str = ""
+    error: str = ""
+    error_kind: str = ""
+
+
+class Engine(Protocol):
+    """A plug-in: a module in this package with an ``ENGINE`` of this shape."""
+
+    label: str
+
+    def needs(self, spec: BenchmarkSpec) -> frozenset[str]:
+        """The endpoint capabilities (names of ``evals.llm.probes``) that ``spec`` cannot do without."""
+        ...
+
+    def validate(self, spec: BenchmarkSpec) -> None:
+        """Raise TaskInvalid when ``spec`` cannot run; cheap enough for an import."""
+        ...
+
+    def run(
+        self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
+    ) -> AsyncIterator[list[Outcome]]:
+        """Ask every row whose index is not in ``skip``; yield what has finished, in batches.
+
+        At most ``endpoint.concurrency`` samples are asked or waiting to be taken: a batch
+        counts as stored when the next one is requested.
+        """
+        ...
+
+    def software(self) -> dict[str, str]:
+        """Names and versions of what computes the scores."""
+        ...

@@ -1,0 +1,306 @@
+"""lm-eval's own task objects, asked through our own client.
+
+Prompts, few-shot examples, filters and metrics are lm-eval's; requests, retries,
+concurrency and errors are ours. One sample is all requests of one document, so a
+sample is scored as soon as its answers are there and survives a killed worker.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Collection
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evals.engines._base import BenchmarkSpec, Outcome, TaskInvalid
+from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled
+from evals.stats.distance import distances
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.task import ConfigurableTask
+
+FEWSHOT_SEED = 1234  # lm_eval.simple_evaluate's default, so that shots are the same
+DEFAULT_MAX_TOKENS = 256  # as lm-eval's API models
+# Keys that would load code or data from elsewhere: rows come from the suite alone.
+FORBIDDEN = {
+    "dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset", "unsafe_code",
+    "include", "task", "group", "tag",
+}  # fmt: skip
+OUTPUT_TYPES = {"options": "multiple_choice", "generate": "generate_until"}
+
+
+class _Chat(str):
+    """A prompt that is a JSON list of chat messages (lm-eval passes prompts as text)."""
+
+
+class _Document(NamedTuple):
+    doc_id: int
+    doc: dict[str, Any]
+    requests: list[Instance]
+
+
+class LmEval:
+    label = f"lm-eval {version('lm-eval')}"
+
+    def needs(self, spec: BenchmarkSpec) -> frozenset[str]:
+        if spec.scoring == "options":
+            return frozenset({"loglikelihood"})
+        return frozenset({"chat" if spec.options.get("chat") else "completions"})
+
+    def software(self) -> dict[str, str]:
+        return {"lm-eval": version("lm-eval")}
+
+    def validate(self, spec: BenchmarkSpec) -> None:
+        if not spec.rows:
+            raise TaskInvalid(f"{spec.name}: the question file is empty.")
+        if bad := FORBIDDEN & spec.task.keys():
+            raise TaskInvalid(
+                f"{spec.name}: task may not set {', '.join(sorted(bad))}; "
+                "the questions come from the suite's own file."
+            )
+        if found := _functions(spec.task):
+            raise TaskInvalid(f"{spec.name}: task.{found} holds code (!function), which never runs.")
+        wanted = OUTPUT_TYPES.get(spec.scoring)
+        if spec.task.get("output_type") != wanted:
+            raise TaskInvalid(
+                f"{spec.name}: output_type {spec.task.get('output_type')!r} does not fit "
+                f"scoring {spec.scoring!r}; it needs {wanted!r}."
+            )
+        metrics = [entry.get("metric") for entry in spec.task.get("metric_list", [])]
+        if spec.metric not in metrics:
+            raise TaskInvalid(
+                f"{spec.name}: the primary metric {spec.metric!r} is not in metric_list {metrics}."
+            )
+        for entry in spec.task["metric_list"]:
+            if entry.get("aggregation", "mean") != "mean":
+                raise TaskInvalid(
+                    f"{spec.name}: metric {entry['metric']!r} aggregates by "
+                    f"{entry['aggregation']!r}; only mean over samples is supported."
+                )
+
+    async def run(
+        self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
+    ) -> AsyncIterator[list[Outcome]]:
+        task = load_task(spec)
+        documents = build(task, chat=bool(spec.options.get("chat")))
+        open_ones = [document for document in documents if document.doc_id not in set(skip)]
+        async with Client(endpoint) as client:
+
+            async def ask(document: _Document) -> Outcome:
+                return await _ask(client, task, spec, document)
+
+            batches = pooled(open_ones, ask, endpoint.concurrency)
+            try:
+                async for batch in batches:
+                    yield batch
+            finally:
+                await batches.aclose()
+
+
+ENGINE = LmEval()
+
+
+def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
+    """lm-eval's task object over the rows of ``spec``, with seeded few-shot examples."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+
+    _sandbox_templates()
+
+    def rows(**_: Any) -> dict[str, Dataset]:
+        return {"test": Dataset.from_list(spec.rows)}
+
+    shots = int(spec.options.get("num_fewshot", 0))
+    config = {
+        **spec.task,
+        "task": spec.name,
+        "custom_dataset": rows,
+        "test_split": "test",
+        "num_fewshot": shots,
+    }
+    if shots:
+        config.setdefault("fewshot_split", "test")
+    task = ConfigurableTask(config=config)
+    task.set_fewshot_seed(FEWSHOT_SEED)
+    return task
+
+
+def _sandbox_templates() -> None:
+    """Render task templates in Jinja's sandbox: lm-eval's plain one lets a template run code."""
+    from jinja2.sandbox import SandboxedEnvironment
+    from lm_eval import utils
+
+    if not isinstance(utils.env, SandboxedEnvironment):
+        sandbox = SandboxedEnvironment(undefined=utils.StrictUndefined, keep_trailing_newline=True)
+        sandbox.filters["regex_replace"] = utils.regex_replace
+        utils.env = sandbox
+
+
+def build(task: ConfigurableTask, *, chat: bool) -> list[_Document]:
+    """Every document with its requests, in order.
+
+    All of them each time, also on resume: shots are drawn in document order, so
+    leaving documents out would change the prompts of the rest.
+    """
+    documents = []
+    for doc_id, doc in task.doc_iterator(rank=0, world_size=1, limit=None):
+        context = task.fewshot_context(
+            doc,
+            num_fewshot=task.config.num_fewshot or 0,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=True,
+            chat_template=_render_chat if chat else None,
+            gen_prefix=task.doc_to_prefix(doc),
+        )
+        made = task.construct_requests(
+            doc=doc,
+            ctx=context,
+            metadata=(task.config.task, doc_id, task.config.repeats),
+            apply_chat_template=chat,
+            chat_template=_render_chat if chat else None,
+        )
+        documents.append(_Document(doc_id, doc, made if isinstance(made, list) else [made]))
+    return documents
+
+
+def _render_chat(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+    # The server applies the model's own template.
+    return _Chat(json.dumps(messages, ensure_ascii=False))
+
+
+async def _ask(
+    client: Client, task: ConfigurableTask, spec: BenchmarkSpec, document: _Document
+) -> Outcome:
+    prompt = str(document.requests[0].args[0])
+    target = _target(task, document.doc)
+    try:
+        if spec.scoring == "options":
+            return await _ask_options(client, task, spec, document, prompt, target)
+        return await _ask_generate(client, task, spec, document, prompt, target)
+    except LLMError as error:
+        return Outcome(
+            doc_id=document.doc_id,
+            prompt=prompt,
+            target=target,
+            attempts=error.attempts,
+            error=str(error),
+            error_kind=error.kind,
+        )
+
+
+async def _ask_options(
+    client: Client,
+    task: ConfigurableTask,
+    spec: BenchmarkSpec,
+    document: _Document,
+    prompt: str,
+    target: str,
+) -> Outcome:
+    continuations = [request.args[1] for request in document.requests]
+    reply = await client.loglikelihoods(prompt, continuations)
+    for request, option in zip(document.requests, reply.options, strict=True):
+        request.resps = [(option.loglikelihood, option.is_greedy)]
+    metrics = _score(task, document)
+    choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
+    logs = [option.loglikelihood for option in reply.options]
+    gold = task.doc_to_target(document.doc)
+    gold = choices.index(gold) if isinstance(gold, str) else int(gold)
+    distance = distances(logs, gold)
+    return Outcome(
+        doc_id=document.doc_id,
+        prompt=prompt,
+        target=target,
+        answer=choices[max(range(len(logs)), key=logs.__getitem__)],
+        value=metrics[spec.metric],
+        metrics=metrics,
+        choices=tuple(choices),
+        loglikelihoods=tuple(logs),
+        p_gold=distance.p_gold,
+        margin=distance.margin,
+        nll=distance.nll,
+        brier=distance.brier,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=0,
+        latency_ms=reply.latency_ms,
+        attempts=reply.attempts,
+    )
+
+
+async def _ask_generate(
+    client: Client,
+    task: ConfigurableTask,
+    spec: BenchmarkSpec,
+    document: _Document,
+    prompt: str,
+    target: str,
+) -> Outcome:
+    (request,) = document.requests
+    reply = await _generate(client, request.args[0], dict(request.args[1]))
+    text = reply.text
+    request.resps = [text]
+    metrics = _score(task, document)
+    answers = [request.filtered_resps[name.name] for name in task._filters]
+    return Outcome(
+        doc_id=document.doc_id,
+        prompt=prompt,
+        target=target,
+        answer=str(answers[0]),
+        value=metrics[spec.metric],
+        metrics=metrics,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        latency_ms=reply.latency_ms,
+        attempts=reply.attempts,
+        raw=text,
+        finish_reason=reply.finish_reason,
+    )
+
+
+async def _generate(client: Client, prompt: str, settings: dict[str, Any]) -> Completion:
+    """One generation with lm-eval's ``generation_kwargs``."""
+    stop = settings.get("until") or []
+    stop = [stop] if isinstance(stop, str) else list(stop)
+    arguments = {
+        "max_tokens": int(settings.get("max_gen_toks", DEFAULT_MAX_TOKENS)),
+        "temperature": float(settings.get("temperature", 0.0)),
+        "stop": tuple(stop),
+    }
+    if isinstance(prompt, _Chat):
+        return await client.chat(json.loads(prompt), **arguments)
+    return await client.complete(prompt, **arguments)
+
+
+def _score(task: ConfigurableTask, document: _Document) -> dict[str, float]:
+    """lm-eval's filters and metrics for one document; names as ``metric`` or ``metric,filter``."""
+    metrics: dict[str, float] = {}
+    for pipeline in task._filters:
+        pipeline.apply(document.requests)
+        answers = [request.filtered_resps[pipeline.name] for request in document.requests]
+        found = task.process_results(document.doc, answers)
+        for name, value in found.items():
+            key = name if pipeline.name == "none" else f"{name},{pipeline.name}"
+            metrics[key] = float(value)
+            metrics.setdefault(name, float(value))
+    return metrics
+
+
+def _target(task: ConfigurableTask, doc: dict[str, Any]) -> str:
+    """The right answer in words."""
+    gold = task.doc_to_target(doc)
+    if isinstance(gold, int) and task.config.doc_to_choice is not None:
+        return str(task.doc_to_choice(doc)[gold])
+    return str(gold[0] if isinstance(gold, list) else gold)
+
+
+def _functions(value: Any, path: str = "") -> str | None:
+    """The path of the first ``!function`` text inside ``value``."""
+    if isinstance(value, dict):
+        pairs = [(f"{path}.{key}" if path else str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        pairs = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return path if isinstance(value, str) and "!function" in value else None
+    return next((found for where, item in pairs if (found := _functions(item, where))), None)

@@ -1,0 +1,133 @@
+"""Forms of the evaluation pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from evals import candidates
+from evals.models import Candidate, Suite
+from evals.models.suites import Scoring
+from portal.accounts.models import Project
+from portal.outbound import OutboundRefused
+
+KEEP_KEY = "•" * 8  # shown instead of a stored key; sent back unchanged it means "keep"
+
+
+class CandidateForm(forms.ModelForm):
+    """A candidate together with its endpoint."""
+
+    languages = forms.CharField(
+        label=_("Languages"),
+        required=False,
+        help_text=_("Codes, separated by commas: de, en, da"),
+    )
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        max_length=500,
+        help_text=_("Ends in /v1, for example http://gpu01:8000/v1"),
+    )
+    served_model = forms.CharField(
+        label=_("Served model name"),
+        max_length=300,
+        help_text=_("As the server lists it under /v1/models"),
+    )
+    api_key = forms.CharField(
+        label=_("API key"),
+        required=False,
+        widget=forms.PasswordInput(render_value=True, attrs={"autocomplete": "off"}),
+        help_text=_("Stored encrypted. Forgotten when scheme, host or port of the URL change."),
+    )
+    concurrency = forms.IntegerField(
+        label=_("Concurrency"),
+        min_value=1,
+        max_value=512,
+        initial=8,
+        help_text=_("How many questions may be in flight at once"),
+    )
+
+    class Meta:
+        model = Candidate
+        fields = [
+            "name", "base_model", "parameters", "quantisation", "licence", "languages", "notes",
+        ]  # fmt: skip
+        widgets = {"notes": forms.Textarea(attrs={"rows": 3})}
+        help_texts = {
+            "name": _("What your team calls it"),
+            "quantisation": _("For example bf16, fp8, GPTQ-int4"),
+        }
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        self.instance.project = project
+        if self.instance.pk:
+            endpoint = self.instance.endpoint
+            self.initial |= {
+                "languages": ", ".join(self.instance.languages),
+                "base_url": endpoint.base_url,
+                "served_model": endpoint.served_model,
+                "concurrency": endpoint.concurrency,
+                "api_key": KEEP_KEY if endpoint.key_encrypted else "",
+            }
+
+    def clean_languages(self) -> list[str]:
+        return [code.strip() for code in self.cleaned_data["languages"].split(",") if code.strip()]
+
+    def clean_base_url(self) -> str:
+        url = self.cleaned_data["base_url"].strip().rstrip("/")
+        try:
+            candidates.outbound_policy().check_url(url)
+        except OutboundRefused as error:
+            raise forms.ValidationError(f"{error.reason} {error.hint}") from error
+        return url
+
+    def clean_name(self) -> str:
+        name = self.cleaned_data["name"]
+        others = Candidate.objects.in_project(self.project).exclude(pk=self.instance.pk)
+        if others.filter(name=name).exists():
+            raise forms.ValidationError(_("A model of this name exists already."))
+        return name
+
+    @property
+    def endpoint_values(self) -> dict[str, Any]:
+        """What the verbs take; ``api_key`` None means: keep the stored one."""
+        key = self.cleaned_data["api_key"]
+        return {
+            "base_url": self.cleaned_data["base_url"],
+            "served_model": self.cleaned_data["served_model"],
+            "concurrency": self.cleaned_data["concurrency"],
+            "api_key": None if key == KEEP_KEY else key,
+        }
+
+
+class RunForm(forms.Form):
+    """Which candidates to measure on which suite."""
+
+    suite = forms.ModelChoiceField(label=_("Suite"), queryset=Suite.objects.none())
+    candidates = forms.ModelMultipleChoiceField(
+        label=_("Models"),
+        queryset=Candidate.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one model.")},
+    )
+    scoring = forms.ChoiceField(
+        label=_("Ask"),
+        required=False,
+        choices=[("", _("All benchmarks")), *Scoring.choices],
+        help_text=_("Servers without log-probabilities can only do short answers."),
+    )
+    again = forms.BooleanField(
+        label=_("Measure again"),
+        required=False,
+        help_text=_("Otherwise a finished result is shown instead of asked twice."),
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["suite"].queryset = Suite.objects.in_project(project)
+        self.fields["candidates"].queryset = Candidate.objects.in_project(project)
+
+

@@ -1,0 +1,143 @@
+"""What can be measured: candidates, where they are served, and what the servers can do."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from portal.accounts.models import Project
+from workers.models import Job, JobState
+
+
+class CandidateQuerySet(models.QuerySet["Candidate"]):
+    def in_project(self, project: Project) -> CandidateQuerySet:
+        return self.filter(project=project)
+
+    def for_list(self) -> CandidateQuerySet:
+        """With endpoint and its probes: what a list row shows, without a query per row."""
+        return self.select_related("endpoint").prefetch_related("endpoint__probes")
+
+
+class Candidate(models.Model):
+    """A model that could be put to use, in one exact form (weights, quantisation)."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="candidates")
+    name = models.CharField(_("name"), max_length=120)
+    base_model = models.CharField(_("base model"), max_length=200, blank=True)
+    parameters = models.FloatField(
+        _("parameters, in billions"), null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    quantisation = models.CharField(_("quantisation"), max_length=60, blank=True)
+    licence = models.CharField(_("licence"), max_length=120, blank=True)
+    languages = models.JSONField(_("languages"), default=list, blank=True)
+    notes = models.TextField(_("notes"), blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = CandidateQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                "project",
+                "name",
+                name="candidate_name_once_per_project",
+                violation_error_message=_("A model of this name exists already."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("evals:candidate", args=[self.pk])
+
+    @property
+    def facts(self) -> list[str]:
+        """The short facts under a name: size, quantisation, licence."""
+        size = f"{self.parameters:g}B" if self.parameters else ""
+        return [fact for fact in (size, self.quantisation, self.licence) if fact]
+
+
+class Endpoint(models.Model):
+    """The OpenAI-compatible server that answers for a candidate.
+
+    ``revision`` counts changes after which answers may differ (URL, served name);
+    results carry it, so old and new answers never mix.
+    """
+
+    candidate = models.OneToOneField(Candidate, models.CASCADE, related_name="endpoint")
+    base_url = models.CharField(_("base URL"), max_length=500)
+    served_model = models.CharField(_("served model name"), max_length=300)
+    key_encrypted = models.TextField(blank=True, editable=False)
+    key_last_four = models.CharField(max_length=4, blank=True, editable=False)
+    concurrency = models.PositiveSmallIntegerField(
+        _("concurrency"),
+        default=8,
+        validators=[MinValueValidator(1), MaxValueValidator(512)],
+    )
+    revision = models.PositiveIntegerField(default=1, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.served_model} @ {self.host}"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def latest_probe(self) -> Probe | None:
+        """The newest check of the endpoint as it is now (prefetched probes are used)."""
+        mine = [p for p in self.probes.all() if p.endpoint_revision == self.revision]
+        return max(mine, key=lambda p: p.pk, default=None)
+
+    @property
+    def verified(self) -> Probe | None:
+        """The newest *finished* check of the endpoint as it is now."""
+        mine = [
+            p
+            for p in self.probes.all()
+            if p.endpoint_revision == self.revision and p.state == JobState.DONE
+        ]
+        return max(mine, key=lambda p: p.pk, default=None)
+
+
+class Probe(Job):
+    """One check of an endpoint: a verdict with evidence for each thing it should do."""
+
+    task_name: ClassVar[str] = "evals.check_endpoint"
+    project_path: ClassVar[str] = "endpoint__candidate__project"
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="probes")
+    endpoint_revision = models.PositiveIntegerField()
+    server = models.CharField(max_length=200, blank=True)
+    verdicts = models.JSONField(default=list)
+    capabilities = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        return gettext("Check of %(name)s") % {"name": self.endpoint.candidate.name}
+
+    @property
+    def project(self) -> Project:
+        return self.endpoint.candidate.project
+
+    def get_absolute_url(self) -> str:
+        return self.endpoint.candidate.get_absolute_url()
+
+    def can(self, capability: str) -> bool:
+        return bool(self.capabilities.get(capability))
+
+    def failed_verdicts(self) -> list[dict[str, Any]]:
+        return [verdict for verdict in self.verdicts if verdict["ok"] is False]

@@ -1,0 +1,221 @@
+"""What was measured: runs, their parts, every sample and the scores made of them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from evals.models.candidates import Candidate
+from evals.models.suites import Benchmark, Suite
+from portal.accounts.models import Project
+from workers.models import Job, JobQuerySet, JobState
+
+
+class RunQuerySet(JobQuerySet):
+    def in_project(self, project: Project) -> RunQuerySet:
+        return self.filter(candidate__project=project)
+
+    def for_list(self) -> RunQuerySet:
+        """With names and the progress of the parts: one query for a whole page."""
+        return self.select_related("candidate__endpoint", "suite").annotate(
+            parts_done=models.Sum("parts__done"),
+            parts_total=models.Sum("parts__total"),
+            parts_errors=models.Sum("parts__errors"),
+            parts_version=models.Sum("parts__version"),
+        )
+
+
+class Run(Job):
+    """One candidate measured on one suite version.
+
+    The constraint is the identity of a result: the same candidate, endpoint revision,
+    suite version and options are one run, resumed rather than asked twice. ``repeat``
+    counts deliberate repetitions.
+    """
+
+    task_name: ClassVar[str] = ""  # its parts are claimed, never the run itself
+    project_path: ClassVar[str] = "candidate__project"
+
+    candidate = models.ForeignKey(Candidate, models.CASCADE, related_name="runs")
+    suite = models.ForeignKey(Suite, models.PROTECT, related_name="runs")
+    endpoint_revision = models.PositiveIntegerField()
+    options = models.JSONField(default=dict)
+    options_hash = models.CharField(max_length=16)
+    repeat = models.PositiveSmallIntegerField(default=0)
+    server = models.CharField(max_length=200, blank=True)
+    software = models.JSONField(default=dict)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                "candidate",
+                "suite",
+                "endpoint_revision",
+                "options_hash",
+                "repeat",
+                name="one_result_per_identity",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        return f"{self.suite} · {self.candidate}"
+
+    @property
+    def project(self) -> Project:
+        return self.candidate.project
+
+    def get_absolute_url(self) -> str:
+        return reverse("evals:run", args=[self.pk])
+
+    def children(self) -> list[Part]:
+        return list(self.parts.all())
+
+    def count_up(self, parts: list[Part] | None = None) -> None:
+        """Take the counters from ``parts`` (or from the annotations of ``for_list``)."""
+        if parts is None:
+            self.done = self.parts_done or 0  # type: ignore[attr-defined]
+            self.total = self.parts_total  # type: ignore[attr-defined]
+            self.errors = self.parts_errors or 0  # type: ignore[attr-defined]
+            self.version = self.version + (self.parts_version or 0)  # type: ignore[attr-defined]
+            return
+        self.done = sum(part.done for part in parts)
+        self.total = sum(part.total or 0 for part in parts)
+        self.errors = sum(part.errors for part in parts)
+        self.version = self.version + sum(part.version for part in parts)
+        self.cancel_requested = any(part.cancel_requested for part in parts if not part.is_finished)
+
+    def settle(self) -> None:
+        """Follow the parts: running while one is active, then the worst of their ends."""
+        states = set(self.parts.values_list("state", flat=True))
+        if states & {JobState.QUEUED, JobState.RUNNING}:
+            state = JobState.QUEUED if states == {JobState.QUEUED} else JobState.RUNNING
+        else:
+            order = (JobState.CANCELLED, JobState.FAILED, JobState.DONE)
+            state = next(state for state in order if state in states)
+        changes: dict[str, Any] = {"state": state}
+        if state not in (JobState.QUEUED, JobState.RUNNING):
+            last = self.parts.aggregate(last=models.Max("finished_at"))["last"]
+            changes["finished_at"] = last or timezone.now()
+            failed = self.parts.filter(state=JobState.FAILED).first()
+            changes["message"] = failed.message if failed else ""
+        else:
+            changes["finished_at"] = None
+            changes["cancel_requested"] = False
+            if self.started_at is None and state == JobState.RUNNING:
+                changes["started_at"] = timezone.now()
+        Run.objects.filter(pk=self.pk).update(version=models.F("version") + 1, **changes)
+
+
+class Part(Job):
+    """One benchmark of a run: the unit that workers claim."""
+
+    task_name: ClassVar[str] = "evals.execute_part"
+    project_path: ClassVar[str] = "run__candidate__project"
+    in_activity: ClassVar[bool] = False
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="parts")
+    benchmark = models.ForeignKey(Benchmark, models.PROTECT, related_name="parts")
+    values = models.JSONField(
+        null=True,
+        help_text="The primary metric by doc_id, null where there is no answer; set when done.",
+    )
+
+    class Meta:
+        ordering = ["benchmark__position"]
+        constraints = [models.UniqueConstraint("run", "benchmark", name="part_once_per_run")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        return f"{self.run.title} · {self.benchmark.title}"
+
+    @property
+    def project(self) -> Project:
+        return self.run.project
+
+    def get_absolute_url(self) -> str:
+        return self.run.get_absolute_url()
+
+    def settled(self) -> None:
+        self.run.settle()
+
+
+class SampleQuerySet(models.QuerySet["Sample"]):
+    def answered(self) -> SampleQuerySet:
+        return self.filter(error="")
+
+
+class Sample(models.Model):
+    """One question put to a candidate: what was sent, what came back, how it scored.
+
+    ``error`` is set when the server failed; such a sample is *not answered*, never wrong.
+    Log-likelihoods and margin are in nats.
+    """
+
+    part = models.ForeignKey(Part, models.CASCADE, related_name="samples")
+    doc_id = models.PositiveIntegerField()
+    prompt = models.TextField()
+    target = models.TextField()
+    answer = models.TextField(blank=True)
+    correct = models.BooleanField(null=True)
+    value = models.FloatField(null=True)
+    metrics = models.JSONField(default=dict)
+    choices = models.JSONField(default=list)
+    loglikelihoods = models.JSONField(default=list)
+    p_gold = models.FloatField(null=True)
+    margin = models.FloatField(null=True)
+    nll = models.FloatField(null=True)
+    brier = models.FloatField(null=True)
+    prompt_tokens = models.PositiveIntegerField(null=True)
+    completion_tokens = models.PositiveIntegerField(null=True)
+    latency_ms = models.FloatField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=1)
+    raw = models.TextField(blank=True)
+    finish_reason = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    error_kind = models.CharField(max_length=40, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SampleQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["doc_id"]
+        constraints = [models.UniqueConstraint("part", "doc_id", name="sample_once_per_part")]
+
+    def __str__(self) -> str:
+        return f"{self.part_id}/{self.doc_id}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("evals:sample", args=[self.part.run_id, self.pk])
+
+
+class Score(models.Model):
+    """One metric of one part, with its interval. Below 95 % coverage it is not valid."""
+
+    part = models.ForeignKey(Part, models.CASCADE, related_name="scores")
+    metric = models.CharField(max_length=80)
+    value = models.FloatField(null=True)
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    method = models.CharField(max_length=60, blank=True)
+    asked = models.PositiveIntegerField()
+    answered = models.PositiveIntegerField()
+    valid = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("part", "metric", name="score_once_per_metric")]
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.value}"

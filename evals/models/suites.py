@@ -1,0 +1,93 @@
+"""What is measured: suites of benchmarks over question sets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from portal.accounts.models import Project
+
+
+class QuestionSet(models.Model):
+    """The rows of one benchmark, kept by their checksum: equal rows are stored once."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    count = models.PositiveIntegerField()
+    lines = models.TextField(help_text=_("JSON Lines, one question a line"))
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines.splitlines() if line.strip()]
+
+
+class SuiteQuerySet(models.QuerySet["Suite"]):
+    def in_project(self, project: Project) -> SuiteQuerySet:
+        return self.filter(project=project)
+
+
+class Suite(models.Model):
+    """A versioned set of benchmarks. Once a run has used a version, it never changes."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="suites")
+    slug = models.SlugField(max_length=80)
+    version = models.PositiveIntegerField(default=1)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    licence = models.CharField(max_length=120, blank=True)
+    sha256 = models.CharField(max_length=64)
+    frozen_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SuiteQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "-version"]
+        constraints = [
+            models.UniqueConstraint("project", "slug", "version", name="suite_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("evals:suite", args=[self.pk])
+
+
+class Scoring(models.TextChoices):
+    """How an answer is taken. Different ways never share a leaderboard column."""
+
+    OPTIONS = "options", _("Choice by log-likelihood")
+    GENERATE = "generate", _("Short generated answer")
+
+
+class Benchmark(models.Model):
+    """One column of a suite: an engine's task over one question set in one language."""
+
+    suite = models.ForeignKey(Suite, models.CASCADE, related_name="benchmarks")
+    position = models.PositiveSmallIntegerField()
+    name = models.SlugField(max_length=120)
+    title = models.CharField(max_length=160)
+    family = models.SlugField(max_length=80)
+    language = models.CharField(max_length=12)
+    engine = models.CharField(max_length=40)
+    scoring = models.CharField(max_length=16, choices=Scoring.choices)
+    metric = models.CharField(max_length=60)
+    questions = models.ForeignKey(QuestionSet, models.PROTECT, related_name="benchmarks")
+    options = models.JSONField(default=dict)
+    task = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint("suite", "name", name="benchmark_once_per_suite")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,313 @@
+"""Start runs, carry out their parts, stop and resume them, turn samples into scores."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import aclosing, suppress
+from typing import Any
+
+import numpy as np
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from evals import candidates, suites
+from evals.engines import ENGINES, Outcome
+from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
+from evals.stats.bootstrap import bootstrap_mean
+from evals.stats.intervals import Interval, wilson
+from portal.accounts.models import User
+from workers import jobs
+from workers.models import JobState
+from workers.progress import JobError, Progress
+
+PATIENCE = 16  # failed samples in a row, beyond the concurrency, before a part gives up
+COVERAGE = 0.95  # below this share of answered samples a score is not valid
+DISTANCES = ("p_gold", "nll", "brier", "margin")
+HEARTBEAT = 0.5  # seconds between looks at the cancel flag
+SAMPLE_FIELDS = [
+    "prompt", "target", "answer", "correct", "value", "metrics", "choices", "loglikelihoods",
+    *DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms", "attempts", "raw",
+    "finish_reason", "error", "error_kind",
+]  # fmt: skip
+
+
+class ServerGone(JobError):
+    """Too many samples failed in a row; what is answered is kept and the run can be resumed."""
+
+
+class CannotStart(Exception):
+    """The run was refused; the text says why and what to do, ``evidence`` shows it."""
+
+    def __init__(self, message: str, evidence: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence or []
+
+
+def start(
+    candidate: Candidate,
+    suite: Suite,
+    *,
+    scoring: str = "",
+    again: bool = False,
+    by: User | None = None,
+) -> Run:
+    """A queued run of ``suite`` on ``candidate``, or the one that exists for this identity.
+
+    ``scoring`` limits the run to benchmarks asked in that way. An unfinished, failed or
+    cancelled run of the same identity is resumed; a finished one is returned as it is
+    unless ``again`` asks for a repetition. Raises CannotStart with the evidence of the
+    last check when the endpoint cannot do what a benchmark needs.
+    """
+    benchmarks = [
+        benchmark
+        for benchmark in suite.benchmarks.select_related("questions")
+        if not scoring or benchmark.scoring == scoring
+    ]
+    if not benchmarks:
+        raise CannotStart(_("This suite has no benchmark of that kind."))
+    probe = require(candidate, benchmarks)
+    options = {"scoring": scoring} if scoring else {}
+    identity = {
+        "candidate": candidate,
+        "suite": suite,
+        "endpoint_revision": candidate.endpoint.revision,
+        "options_hash": hashlib.sha256(
+            json.dumps(options, sort_keys=True).encode()
+        ).hexdigest()[:16],
+    }
+    with transaction.atomic():
+        latest = Run.objects.filter(**identity).order_by("-repeat").first()
+        if latest and not (again and latest.is_finished):
+            if latest.state in (JobState.FAILED, JobState.CANCELLED):
+                resume(latest)
+            return latest
+        suites.freeze(suite)
+        engines = {ENGINES[benchmark.engine] for benchmark in benchmarks}
+        run = Run.objects.create(
+            **identity,
+            repeat=latest.repeat + 1 if latest else 0,
+            options=options,
+            server=probe.server,
+            software={k: v for engine in engines for k, v in engine.software().items()},
+            created_by=by,
+        )
+        for benchmark in benchmarks:
+            part = Part.objects.create(
+                run=run,
+                benchmark=benchmark,
+                total=benchmark.questions.count,
+                created_by=by,
+            )
+            jobs.enqueue(part)
+        run.settle()
+    return run
+
+
+def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:
+    """The check that shows ``candidate`` can be asked; CannotStart otherwise."""
+    probe = candidate.endpoint.verified
+    if probe is None:
+        raise CannotStart(
+            _("The endpoint of %(name)s has not been checked yet. Check it first.")
+            % {"name": candidate.name}
+        )
+    needs = {
+        need: benchmark
+        for benchmark in benchmarks
+        for need in ENGINES[benchmark.engine].needs(_light_spec(benchmark))
+    }
+    missing = [need for need in needs if not probe.can(need)]
+    if missing:
+        raise CannotStart(
+            _("%(title)s needs what this server cannot do: %(missing)s.")
+            % {"title": needs[missing[0]].title, "missing": ", ".join(missing)},
+            evidence=probe.failed_verdicts(),
+        )
+    return probe
+
+
+def cancel(run: Run) -> None:
+    """Stop every part of ``run``; what is finished is kept."""
+    jobs.cancel(run)
+
+
+@transaction.atomic
+def resume(run: Run) -> None:
+    """Queue what has no answer yet: unfinished parts and parts with failed samples.
+
+    Answered samples are not asked again.
+    """
+    for part in run.parts.all():
+        if part.state != JobState.DONE or part.errors:
+            jobs.resume(part, also_done=True)
+    run.settle()
+
+
+def execute(part: Part, progress: Progress) -> None:
+    """Ask what has no answer yet, store each answer at once, then compute the scores."""
+    part.run.settle()
+    engine = ENGINES[part.benchmark.engine]
+    benchmark = suites.spec(part.benchmark)
+    endpoint = candidates.spec(part.run.candidate.endpoint)
+    finished = set(part.samples.answered().values_list("doc_id", flat=True))
+    progress.begin(total=len(benchmark.rows), done=len(finished))
+    _drive(engine.run(endpoint, benchmark, finished), part, progress)
+    with transaction.atomic():
+        progress.fence()
+        score(part)
+
+
+@async_to_sync
+async def _drive(batches: Any, part: Part, progress: Progress) -> None:
+    """Store batches as they come; look at lease and cancel flag meanwhile.
+
+    async_to_sync keeps database work on the calling thread (its connection), while the
+    requests run in an event loop of their own.
+    """
+
+    patience = PATIENCE + part.run.candidate.endpoint.concurrency
+
+    async def consume() -> None:
+        failed_in_a_row = 0
+        async with aclosing(batches) as source:
+            async for batch in source:
+                await sync_to_async(store)(part, batch, progress)
+                for outcome in batch:
+                    failed_in_a_row = failed_in_a_row + 1 if outcome.error else 0
+                    if failed_in_a_row >= patience:
+                        raise ServerGone(
+                            _("%(count)s samples failed in a row, the last with: %(error)s")
+                            % {"count": failed_in_a_row, "error": outcome.error}
+                        )
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            await sync_to_async(progress.beat)()
+
+    tasks = [asyncio.create_task(consume()), asyncio.create_task(beat())]
+    try:
+        finished, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in finished:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+def store(part: Part, outcomes: list[Outcome], progress: Progress) -> None:
+    """Write ``outcomes`` in one transaction, provided the lease is still ours."""
+    rows = [_sample(part, outcome) for outcome in outcomes]
+    with transaction.atomic():
+        progress.fence()
+        Sample.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["part", "doc_id"],
+            update_fields=SAMPLE_FIELDS,
+        )
+    failed = sum(bool(outcome.error) for outcome in outcomes)
+    progress.advance(done=len(outcomes) - failed, errors=failed)
+    progress.beat()
+
+
+def score(part: Part) -> None:
+    """Replace the scores of ``part`` by those of its samples as they are now."""
+    samples = list(part.samples.all())
+    asked = part.total or len(samples)
+    answered = [sample for sample in samples if not sample.error]
+    valid = bool(answered) and len(answered) >= COVERAGE * asked
+    columns: dict[str, list[float]] = {}
+    for sample in answered:
+        for name, value in sample.metrics.items():
+            columns.setdefault(name, []).append(value)
+        for name in DISTANCES:
+            if (value := getattr(sample, name)) is not None:
+                columns.setdefault(name, []).append(value)
+    part.scores.all().delete()
+    Score.objects.bulk_create(
+        _score_row(part, name, values, asked, valid) for name, values in columns.items()
+    )
+    if not columns:
+        Score.objects.create(
+            part=part, metric=part.benchmark.metric, asked=asked, answered=0, valid=False
+        )
+    by_document = {sample.doc_id: sample.value for sample in answered}
+    part.values = [by_document.get(doc_id) for doc_id in range(asked)]
+    Part.objects.filter(pk=part.pk).update(values=part.values)
+
+
+def _score_row(part: Part, name: str, values: list[float], asked: int, valid: bool) -> Score:
+    found = interval(values)
+    return Score(
+        part=part,
+        metric=name,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        method=found.method,
+        asked=asked,
+        answered=len(values),
+        valid=valid,
+    )
+
+
+def interval(values: list[float]) -> Interval:
+    """Mean with 95 % interval: Wilson for 0/1 values, percentile bootstrap for the rest."""
+    if all(value in (0.0, 1.0) for value in values):
+        return wilson(int(sum(values)), len(values))
+    return bootstrap_mean(np.asarray(values, dtype=float))
+
+
+def _sample(part: Part, outcome: Outcome) -> Sample:
+    value = outcome.value
+    return Sample(
+        part=part,
+        doc_id=outcome.doc_id,
+        prompt=clean(outcome.prompt),
+        target=clean(outcome.target),
+        answer=clean(outcome.answer),
+        correct=bool(value) if value in (0.0, 1.0) else None,
+        value=value,
+        metrics=outcome.metrics,
+        choices=[clean(choice) for choice in outcome.choices],
+        loglikelihoods=list(outcome.loglikelihoods),
+        p_gold=outcome.p_gold,
+        margin=outcome.margin,
+        nll=outcome.nll,
+        brier=outcome.brier,
+        prompt_tokens=outcome.prompt_tokens,
+        completion_tokens=outcome.completion_tokens,
+        latency_ms=outcome.latency_ms,
+        attempts=outcome.attempts,
+        raw=clean(outcome.raw),
+        finish_reason=clean(outcome.finish_reason)[:40],
+        error=clean(outcome.error),
+        error_kind=outcome.error_kind,
+    )
+
+
+def clean(text: str) -> str:
+    """``text`` as every database takes it: NUL and lone surrogates become U+FFFD."""
+    replaced = text.replace("\x00", "\ufffd")
+    return replaced.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _light_spec(benchmark: Benchmark) -> Any:
+    """What ``Engine.needs`` looks at, without parsing the questions."""
+    from evals.engines import BenchmarkSpec
+
+    return BenchmarkSpec(
+        name=benchmark.name,
+        scoring=benchmark.scoring,
+        metric=benchmark.metric,
+        rows=[],
+        task=benchmark.task,
+        options=benchmark.options,
+    )

@@ -1,0 +1,147 @@
+"""What evaluation templates need beside the shared tags."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language_info, gettext, gettext_lazy, pgettext_lazy
+
+from evals.leaderboard import Gap
+from evals.models import Score
+from portal.ui.templatetags.ui import decimal, text
+
+register = template.Library()
+
+PROBES = {
+    "reachable": gettext_lazy("Reachable"),
+    "model listed": gettext_lazy("Model is listed"),
+    "chat": gettext_lazy("Chat"),
+    "completions": gettext_lazy("Completions"),
+    "loglikelihood": gettext_lazy("Log-probabilities of a given text"),
+    "tokenize": gettext_lazy("Token count"),
+    "batch_prompts": gettext_lazy("Several prompts in one request"),
+}
+ROLES = {
+    "system": pgettext_lazy("chat", "System"),
+    "user": pgettext_lazy("chat", "User"),
+    "assistant": pgettext_lazy("chat", "Assistant"),
+}
+
+
+@register.filter
+def points(value: float | None) -> str:
+    """A share (0 to 1) on the scale of 100 that boards use, in the reader's notation."""
+    return "–" if value is None else decimal(100 * value)
+
+
+@register.simple_tag
+def span(low: float, high: float) -> str:
+    """An interval on the scale of 100."""
+    return f"[{points(low)} – {points(high)}]"
+
+
+@register.simple_tag
+def rank(places: tuple[int, int]) -> str:
+    """A rank range: "1" or "1–3"."""
+    best, worst = places
+    return str(best) if best == worst else f"{best}–{worst}"
+
+
+@register.simple_tag
+def gap(found: Gap) -> SafeString:
+    """A paired difference in points, with a word for whether it could be chance."""
+    real = found.low > 0 or found.high < 0
+    words = gettext("real") if real else gettext("could be chance")
+    return format_html(
+        '{} <span class="muted small">{}</span> <span class="tag">{}</span>',
+        signed(found.value),
+        f"[{signed(found.low)} – {signed(found.high)}]",
+        words,
+    )
+
+
+def signed(value: float) -> str:
+    """A difference in points with its sign (a true minus sign)."""
+    written = decimal(abs(100 * value))
+    if float(f"{100 * value:.1f}") == 0:
+        return written
+    return f"{'+' if value > 0 else '−'}{written}"
+
+
+@register.filter
+def heat(share: float) -> str:
+    """A share as the number that ``--v`` takes, never localised."""
+    return f"{100 * share:.0f}"
+
+
+@register.simple_tag
+def tip(score: Score) -> str:
+    """What hover and focus tell about a cell: value, interval, n, method."""
+    return "\n".join(
+        [
+            f"{points(score.value)} {span(score.low, score.high)}",
+            gettext("%(answered)s of %(asked)s answered")
+            % {"answered": score.answered, "asked": score.asked},
+            f"{score.metric} · {score.method}",
+        ]
+    )
+
+
+@register.simple_tag
+def language_name(code: str) -> str:
+    """A language in the reader's language, or its code when unknown."""
+    try:
+        return str(get_language_info(code)["name_translated"])
+    except KeyError:
+        return code
+
+
+@register.simple_tag
+def probe_name(name: str) -> str:
+    return str(PROBES.get(name, name))
+
+
+def messages_of(prompt: str) -> list[dict[str, Any]]:
+    """The chat messages of a stored prompt; [] for plain text."""
+    if not prompt.startswith("[{"):
+        return []
+    try:
+        found = json.loads(prompt)
+    except json.JSONDecodeError:
+        return []
+    return [m for m in found if isinstance(m, dict) and "role" in m and "content" in m]
+
+
+@register.filter
+def question(prompt: str) -> str:
+    """The last thing asked, without examples and template: what tells samples apart in a list."""
+    if messages := messages_of(prompt):
+        return str(messages[-1]["content"])
+    return prompt.rstrip().split("\n\n")[-1]
+
+
+@register.simple_tag
+def exchange(prompt: str, lang: str) -> SafeString:
+    """The whole rendered prompt: chat messages one by one, or the plain text."""
+    messages = messages_of(prompt)
+    if not messages:
+        return text(prompt, lang)
+    return format_html_join(
+        "",
+        '<p class="muted small">{}</p>{}',
+        (
+            (ROLES.get(message["role"], message["role"]), text(str(message["content"]), lang))
+            for message in messages
+        ),
+    )
+
+
+@register.filter
+def whole(value: float | None) -> str:
+    """A whole number in the reader's notation."""
+    return "–" if value is None else number_format(round(value), decimal_pos=0, use_l10n=True)

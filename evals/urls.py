@@ -1,0 +1,26 @@
+from django.urls import path
+
+from evals.views import candidates, leaderboard, methods, runs, suites
+
+app_name = "evals"
+urlpatterns = [
+    path("models/", candidates.index, name="candidates"),
+    path("models/new/", candidates.create, name="candidate_new"),
+    path("models/<int:pk>/", candidates.detail, name="candidate"),
+    path("models/<int:pk>/edit/", candidates.edit, name="candidate_edit"),
+    path("models/<int:pk>/check/", candidates.check, name="candidate_check"),
+    path("suites/", suites.index, name="suites"),
+    path("suites/install/", suites.install, name="suite_install"),
+    path("suites/<int:pk>/", suites.detail, name="suite"),
+    path("runs/", runs.index, name="runs"),
+    path("runs/new/", runs.create, name="run_new"),
+    path("runs/<int:pk>/", runs.detail, name="run"),
+    path("runs/<int:pk>/progress/", runs.progress, name="run_progress"),
+    path("runs/<int:pk>/cancel/", runs.cancel, name="run_cancel"),
+    path("runs/<int:pk>/resume/", runs.resume, name="run_resume"),
+    path("runs/<int:run_pk>/samples/<int:pk>/", runs.sample, name="sample"),
+    path("leaderboard/", leaderboard.index, name="leaderboard"),
+    path("leaderboard/<slug:slug>/", leaderboard.detail, name="board"),
+    path("leaderboard/<slug:slug>/<str:kind>/", leaderboard.download, name="board_file"),
+    path("methods/", methods.methods, name="methods"),
+]
