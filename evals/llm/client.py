@@ -1,0 +1,274 @@
+"""Ask a served model: log-likelihoods of continuations, completions and chats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+from . import replies
+from .errors import Kind, LLMError, excerpt
+from .replies import Echo, Malformed, OptionScore, Said
+from .retry import Retry
+from .spec import EndpointSpec
+from .transport import Reply, Transport
+
+T = TypeVar("T")
+SEED = 1234
+REMEMBERED_CONTEXTS = 512
+
+
+@dataclass(frozen=True)
+class Loglikelihoods:
+    """Scores of all continuations of one context.
+
+    ``prompt_tokens`` is what the server read for them; ``latency_ms`` the longest request;
+    ``attempts`` all requests sent for scoring.
+    """
+
+    options: tuple[OptionScore, ...]
+    prompt_tokens: int
+    latency_ms: float
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A generated text; token counts are None where the server does not give them."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_ms: float
+    attempts: int
+    reasoning: str = ""
+
+
+class Client:
+    """An open connection to one served model, used as ``async with Client(spec) as client``.
+
+    Keeps connections alive and never has more than ``spec.concurrency`` requests in flight.
+    Every method raises ``LLMError`` when there is no result.
+    """
+
+    def __init__(self, spec: EndpointSpec, retry: Retry | None = None) -> None:
+        self.spec = spec
+        self.retry = retry or Retry(deadline=3 * spec.timeout)
+        self._slots = asyncio.Semaphore(spec.concurrency)
+        self._contexts: OrderedDict[str, int] = OrderedDict()
+        self._tokenizes = True
+
+    async def __aenter__(self) -> Client:
+        self._transport = Transport(self.spec)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._transport.session.close()
+
+    async def loglikelihoods(self, context: str, continuations: Sequence[str]) -> Loglikelihoods:
+        """How likely each continuation is after ``context``, as lm-eval would compute it.
+
+        The server tokenises the text itself, so a token it always puts first is part of the
+        context. Raises ``ValueError`` for an empty continuation, and for an empty context
+        where the server puts no token first: a first token has no probability.
+        """
+        context, parts = replies.move_spaces(context, continuations)
+        if not parts or not all(parts):
+            raise ValueError("There is an empty continuation, which has no log-likelihood.")
+        texts = [context + part for part in parts]
+        asked, counted = await together(self._echoes(texts), self._context_tokens(context))
+        echoes = [(reply, echo) for reply, found, _ in asked for echo in found]
+        starts = await self._starts([echo for _, echo in echoes], context, texts, counted)
+        return Loglikelihoods(
+            options=tuple(
+                self._understood(reply, partial(replies.score, echo, start))
+                for (reply, echo), start in zip(echoes, starts, strict=True)
+            ),
+            prompt_tokens=sum(tokens for _, _, tokens in asked),
+            latency_ms=max(reply.latency_ms for reply, _, _ in asked),
+            attempts=sum(reply.attempts for reply, _, _ in asked),
+        )
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        stop: Sequence[str] = (),
+        seed: int = SEED,
+    ) -> Completion:
+        """``prompt`` continued, without any chat template."""
+        body = {"prompt": prompt} | _sampling(max_tokens, temperature, stop, seed)
+        return await self._generate("completions", body, replies.completion)
+
+    async def chat(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        stop: Sequence[str] = (),
+        seed: int = SEED,
+    ) -> Completion:
+        """The next message of a conversation (``role`` and ``content`` each)."""
+        body = {"messages": messages} | _sampling(max_tokens, temperature, stop, seed)
+        return await self._generate("chat/completions", body, replies.chat)
+
+    async def models(self) -> list[str]:
+        """The names of the served models."""
+        reply = await self.get(f"{self.spec.base_url}/models")
+        return self._understood(reply, partial(replies.model_ids, reply.data))
+
+    async def server_version(self) -> str:
+        """The version the server states, empty when it states none."""
+        try:
+            data = (await self.get(f"{self.spec.root}/version")).data
+        except LLMError as error:
+            if error.status is None:
+                raise
+            return ""
+        version = data.get("version") if isinstance(data, dict) else None
+        return version[:100] if isinstance(version, str) else ""
+
+    async def tokens(self, text: str) -> int | None:
+        """How many tokens the server makes of ``text``; None where it does not tell."""
+        if not self._tokenizes:
+            return None
+        body = {"model": self.spec.model, "prompt": text}
+        try:
+            reply = await self._send("POST", f"{self.spec.root}/tokenize", body)
+            return replies.token_count(reply.data)
+        except LLMError as error:
+            if error.status is None or error.retryable:
+                raise
+        except Malformed:
+            pass
+        self._tokenizes = False
+        return None
+
+    async def get(self, url: str) -> Reply:
+        """The decoded reply to GET ``url``."""
+        return await self._send("GET", url, None)
+
+    async def post(self, path: str, body: dict[str, Any]) -> Reply:
+        """The decoded reply to ``body`` (the model is added), sent to ``base_url``/``path``."""
+        body = {"model": self.spec.model} | body
+        return await self._send("POST", f"{self.spec.base_url}/{path}", body)
+
+    async def _send(self, method: str, url: str, body: Any) -> Reply:
+        async def attempt(left: float) -> Reply:
+            return await self._transport.send(method, url, body, min(left, self.spec.timeout))
+
+        # Waiting between attempts keeps the slot: fewer requests is what a busy server needs.
+        async with self._slots:
+            reply, attempts = await self.retry.run(attempt)
+        return Reply(reply.data, reply.raw, reply.latency_ms, attempts)
+
+    async def _generate(
+        self, path: str, body: dict[str, Any], parse: Callable[[Any], Said]
+    ) -> Completion:
+        reply = await self.post(path, body)
+        said = self._understood(reply, partial(parse, reply.data))
+        return Completion(**asdict(said), latency_ms=reply.latency_ms, attempts=reply.attempts)
+
+    async def _echoes(self, texts: list[str]) -> list[tuple[Reply, list[Echo], int]]:
+        """Echoes of ``texts`` in order, by one request or one each."""
+        batches = [texts] if self.spec.batch_prompts else [[text] for text in texts]
+        return await together(*(self._echo(batch) for batch in batches))
+
+    async def _echo(self, texts: list[str]) -> tuple[Reply, list[Echo], int]:
+        body = echo_request(texts[0] if len(texts) == 1 else texts)
+        reply = await self.post("completions", body)
+        found, tokens = self._understood(reply, partial(replies.echoes, reply.data, len(texts)))
+        return reply, found, tokens
+
+    async def _starts(
+        self, echoes: list[Echo], context: str, texts: list[str], counted: int | None
+    ) -> list[int]:
+        """Where the continuation begins in each echo, in tokens."""
+        if counted is not None:
+            return [counted] * len(echoes)
+        seen = [
+            replies.boundary(echo, context, text) for echo, text in zip(echoes, texts, strict=True)
+        ]
+        if not context and not all(seen):
+            raise ValueError(
+                "The context is empty and the server puts no token in front of the text, "
+                "so the first token of the continuation has no log-likelihood."
+            )
+        if None in seen:
+            # A token reaches over the boundary: the context alone says how long it is.
+            _, _, tokens = await self._echo([context])
+            self._remember(context, tokens)
+            return [tokens] * len(echoes)
+        return [start for start in seen if start is not None]
+
+    async def _context_tokens(self, context: str) -> int | None:
+        """Tokens of ``context`` as counted by the server, or None to be seen from the echo."""
+        if not context:
+            return None
+        if context in self._contexts:
+            self._contexts.move_to_end(context)
+            return self._contexts[context]
+        count = await self.tokens(context)
+        if count is not None:
+            self._remember(context, count)
+        return count
+
+    def _remember(self, context: str, count: int) -> None:
+        self._contexts[context] = count
+        if len(self._contexts) > REMEMBERED_CONTEXTS:
+            self._contexts.popitem(last=False)
+
+    def _understood(self, reply: Reply, parse: Callable[[], T]) -> T:
+        """What ``parse`` makes of ``reply``; ``LLMError`` when that cannot be."""
+        try:
+            return parse()
+        except Malformed as wrong:
+            said = excerpt(reply.raw.decode(errors="replace"), self.spec.api_key)
+            error = LLMError(Kind.MALFORMED, f"{wrong}.", status=200, reply=said)
+            error.attempts = reply.attempts
+        raise error
+
+
+async def together(*work: Awaitable[Any]) -> list[Any]:
+    """All results in order; the first failure cancels the rest and is raised."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def echo_request(prompt: str | list[str]) -> dict[str, Any]:
+    """The body that makes a server give back its prompt with log-probabilities."""
+    return {
+        "prompt": prompt,
+        "max_tokens": 1,
+        "temperature": 0.0,
+        "logprobs": 1,
+        "echo": True,
+        "seed": SEED,
+    }
+
+
+def _sampling(
+    max_tokens: int, temperature: float, stop: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Sampling fields; no more than needed, as some servers refuse what they do not know."""
+    fields: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+    return fields | ({"stop": list(stop)} if stop else {})

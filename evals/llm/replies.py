@@ -1,0 +1,246 @@
+"""What servers answer, turned into values: pure functions on decoded JSON.
+
+Every function either gives a value that holds or raises ``Malformed``; nothing is guessed,
+because a wrong guess here would end as a wrong answer of the model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ROUNDING = 1e-6  # a probability of one may come out a hair above zero
+
+
+class Malformed(ValueError):
+    """The reply does not have the form, or cannot be true; the text says what is wrong."""
+
+
+@dataclass(frozen=True)
+class OptionScore:
+    """Log-likelihood (natural logarithm) of one continuation and its number of tokens."""
+
+    loglikelihood: float
+    is_greedy: bool
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """Generated text; token counts are None where the server does not give them."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning: str = ""
+
+
+@dataclass(frozen=True)
+class Echo:
+    """A prompt given back with log-probabilities, and one generated token at the end.
+
+    ``best`` is the highest log-probability at each place. The lists have one length.
+    """
+
+    text: str
+    tokens: list[Any]
+    logprobs: list[Any]
+    best: list[Any]
+
+
+def model_ids(data: Any) -> list[str]:
+    """The names under which models are served."""
+    return [_get(entry, "id", str) for entry in _get(data, "data", list)]
+
+
+def completion(data: Any) -> Said:
+    """The text of a completion."""
+    choice = _choices(data, 1)[0]
+    return Said(_text(choice.get("text")), _reason(choice), *_usage(data))
+
+
+def chat(data: Any) -> Said:
+    """The answer of a chat; thinking is kept apart where the server does so."""
+    choice = _choices(data, 1)[0]
+    message = _get(choice, "message", dict)
+    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    return Said(_text(message.get("content")), _reason(choice), *_usage(data), _text(reasoning))
+
+
+def token_count(data: Any) -> int:
+    """The count in a reply of ``/tokenize``."""
+    count = _get(data, "count", int)
+    if isinstance(count, bool) or count < 0:
+        raise Malformed(f"the token count is {count!r}")
+    return count
+
+
+def echoes(data: Any, prompts: int) -> tuple[list[Echo], int]:
+    """One ``Echo`` per prompt, in order, and the number of prompt tokens of all together.
+
+    The sum of entries must be the prompt tokens plus one generated token each: a server that
+    drops or shifts entries answers 200 as well, and every score would be of other tokens.
+    """
+    found = [_echo(choice) for choice in _choices(data, prompts)]
+    counted = _usage(data)[0]
+    if counted is None:
+        raise Malformed("the reply does not count its prompt tokens")
+    entries = sum(len(echo.logprobs) for echo in found)
+    if entries != counted + prompts:
+        raise Malformed(
+            f"{entries} log-probabilities for {counted} prompt tokens and "
+            f"{prompts} generated; {counted + prompts} are due"
+        )
+    return found, counted
+
+
+def score(echo: Echo, context_tokens: int) -> OptionScore:
+    """Sum over the tokens after ``context_tokens``, without the generated one at the end."""
+    logprobs = echo.logprobs[context_tokens:-1]
+    best = echo.best[context_tokens:-1]
+    if context_tokens < 0 or not logprobs:
+        raise Malformed("the continuation has no token of its own")
+    for value in itertools.chain(logprobs, best):
+        if not _is_logprob(value):
+            raise Malformed(f"a log-probability of the continuation is {value!r}")
+    return OptionScore(
+        loglikelihood=sum(logprobs),
+        is_greedy=all(own >= top for own, top in zip(logprobs, best, strict=True)),
+        tokens=len(logprobs),
+    )
+
+
+def boundary(echo: Echo, context: str, text: str) -> int | None:
+    """How many tokens of ``text`` (= context + continuation) make up ``context``.
+
+    None when the tokens do not spell the text, or one of them reaches over the boundary.
+    Tokens that the server puts in front (beginning of text) count as context.
+    """
+    tokens = echo.tokens[:-1]
+    if not tokens or not all(isinstance(token, str) for token in tokens):
+        return None
+    joined = "".join(tokens)
+    if not joined.endswith(text):
+        return None
+    front = len(joined) - len(text)
+    starts = [0, *itertools.accumulate(len(token) for token in tokens)]
+    if front not in starts or front + len(context) not in starts:
+        return None
+    # The first of equal starts: a token that shows no text is the head of what follows.
+    return max(starts.index(front + len(context)), 1 if front else 0)
+
+
+def move_spaces(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
+    """The same texts split before the blanks that end ``context``.
+
+    Tokenizers join a blank with the word after it; lm-eval splits in the same place, so
+    that both count the same tokens as continuation.
+    """
+    bare = context.rstrip()
+    blanks = context[len(bare) :]
+    return bare, [blanks + continuation for continuation in continuations]
+
+
+def complaint(body: str) -> str:
+    """What an error reply says, in any of the forms servers use; at most 400 characters."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        data = None
+    said: Any = body
+    if isinstance(data, dict):
+        said = data.get("error") or data.get("detail") or data.get("message") or body
+    if isinstance(said, dict):
+        said = said.get("message") or said
+    if isinstance(said, list):
+        said = "; ".join(
+            f"{'.'.join(map(str, each.get('loc') or ()))}: {each.get('msg')}"
+            if isinstance(each, dict) and isinstance(each.get("loc") or (), list | tuple)
+            else str(each)
+            for each in said
+        )
+    text = said if isinstance(said, str) else json.dumps(said)
+    if text.lstrip()[:1] == "<":
+        return "an HTML page"
+    return " ".join(text.split())[:400] or "nothing"
+
+
+def _echo(choice: dict[str, Any]) -> Echo:
+    given = choice.get("logprobs")
+    if not isinstance(given, dict):
+        raise Malformed("the reply holds no log-probabilities")
+    logprobs = _get(given, "token_logprobs", list)
+    tops = _get(given, "top_logprobs", list)
+    tokens = given.get("tokens") or []
+    if not isinstance(tokens, list) or len(tokens) not in {0, len(logprobs)}:
+        raise Malformed("the lists of tokens and log-probabilities differ in length")
+    if len(tops) != len(logprobs):
+        raise Malformed("the lists of log-probabilities differ in length")
+    best = [
+        max(top.values(), key=_order) if isinstance(top, dict) and top else None for top in tops
+    ]
+    return Echo(_text(choice.get("text")), tokens, logprobs, best)
+
+
+def _choices(data: Any, count: int) -> list[dict[str, Any]]:
+    found = _get(data, "choices", list)
+    if not all(isinstance(choice, dict) for choice in found):
+        raise Malformed("a choice is not an object")
+    if len(found) != count:
+        raise Malformed(f"{len(found)} choices where {count} are due")
+    if count == 1:
+        return found
+    by_index = {_get(choice, "index", int): choice for choice in found}
+    if sorted(by_index) != list(range(count)):
+        raise Malformed("the choices are not numbered in order")
+    return [by_index[index] for index in range(count)]
+
+
+def _usage(data: dict[str, Any]) -> tuple[int | None, int | None]:
+    usage = data.get("usage")
+    if not isinstance(usage, dict):
+        return None, None
+    prompt, generated = (usage.get(f"{part}_tokens") for part in ("prompt", "completion"))
+    return (
+        prompt if isinstance(prompt, int) and not isinstance(prompt, bool) else None,
+        generated if isinstance(generated, int) and not isinstance(generated, bool) else None,
+    )
+
+
+def _get(data: Any, name: str, kind: type) -> Any:
+    if not isinstance(data, dict):
+        raise Malformed("the reply is not an object")
+    value = data.get(name)
+    if not isinstance(value, kind):
+        raise Malformed(f"{name!r} is missing" if value is None else f"{name!r} has another form")
+    return value
+
+
+def _text(value: Any) -> str:
+    """Text as one string: nothing is empty, a list of parts (as some servers send) is joined."""
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        value = "".join(str(part.get("text") or "") for part in value)
+    if not isinstance(value, str):
+        raise Malformed("the text is not a text")
+    return value
+
+
+def _reason(choice: dict[str, Any]) -> str:
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) else ""
+
+
+def _is_logprob(value: Any) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value <= ROUNDING
+    )
