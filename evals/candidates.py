@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
 
-from evals.llm import EndpointSpec, probes
+from evals import llm
 from evals.models import Candidate, Endpoint, Probe
 from portal import secrets
 from portal.accounts.models import Project, User
@@ -86,7 +87,7 @@ def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
         endpoint=endpoint,
         endpoint_revision=endpoint.revision,
         created_by=by,
-        total=len(probes.NAMES),
+        total=1,
     )
     jobs.enqueue(probe)
     return probe
@@ -94,13 +95,13 @@ def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
 
 def run_check(probe: Probe, progress: Progress) -> None:
     """Ask the server and store verdicts, evidence and capabilities on ``probe``."""
-    report = async_to_sync(probes.check)(spec(probe.endpoint))
-    progress.advance(done=len(report.verdicts))
+    report = async_to_sync(llm.check)(spec(probe.endpoint))
+    progress.advance(done=1)
     with transaction.atomic():
         progress.fence()
         Probe.objects.filter(pk=probe.pk).update(
             server=report.server[:200],
-            verdicts=[verdict._asdict() for verdict in report.verdicts],
+            verdicts=[asdict(verdict) for verdict in report.verdicts],
             capabilities=report.capabilities,
         )
 
@@ -112,10 +113,10 @@ def outbound_policy() -> OutboundPolicy:
     )
 
 
-def spec(endpoint: Endpoint) -> EndpointSpec:
+def spec(endpoint: Endpoint) -> llm.EndpointSpec:
     """``endpoint`` as the client takes it, key decrypted: never store or log it."""
     verified = endpoint.verified
-    return EndpointSpec(
+    return llm.EndpointSpec(
         base_url=endpoint.base_url,
         model=endpoint.served_model,
         api_key=secrets.from_settings().decrypt(endpoint.key_encrypted)

@@ -129,5 +129,3 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["suite"].queryset = Suite.objects.in_project(project)
         self.fields["candidates"].queryset = Candidate.objects.in_project(project)
-
-

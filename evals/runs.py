@@ -75,9 +75,9 @@ def start(
         "candidate": candidate,
         "suite": suite,
         "endpoint_revision": candidate.endpoint.revision,
-        "options_hash": hashlib.sha256(
-            json.dumps(options, sort_keys=True).encode()
-        ).hexdigest()[:16],
+        "options_hash": hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[
+            :16
+        ],
     }
     with transaction.atomic():
         latest = Run.objects.filter(**identity).order_by("-repeat").first()

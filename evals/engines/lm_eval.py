@@ -7,6 +7,7 @@ sample is scored as soon as its answers are there and survives a killed worker.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Collection
@@ -61,7 +62,9 @@ class LmEval:
                 "the questions come from the suite's own file."
             )
         if found := _functions(spec.task):
-            raise TaskInvalid(f"{spec.name}: task.{found} holds code (!function), which never runs.")
+            raise TaskInvalid(
+                f"{spec.name}: task.{found} holds code (!function), which never runs."
+            )
         wanted = OUTPUT_TYPES.get(spec.scoring)
         if spec.task.get("output_type") != wanted:
             raise TaskInvalid(
@@ -83,8 +86,8 @@ class LmEval:
     async def run(
         self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
     ) -> AsyncIterator[list[Outcome]]:
-        task = load_task(spec)
-        documents = build(task, chat=bool(spec.options.get("chat")))
+        # In a thread: thousands of documents take seconds, and the caller's heartbeat must go on.
+        task, documents = await asyncio.to_thread(prepare, spec)
         open_ones = [document for document in documents if document.doc_id not in set(skip)]
         async with Client(endpoint) as client:
 
@@ -100,6 +103,12 @@ class LmEval:
 
 
 ENGINE = LmEval()
+
+
+def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[_Document]]:
+    """The task object of ``spec`` and all its documents with their requests."""
+    task = load_task(spec)
+    return task, build(task, chat=bool(spec.options.get("chat")))
 
 
 def load_task(spec: BenchmarkSpec) -> ConfigurableTask:

@@ -16,48 +16,70 @@ from .retry import Retry
 from .spec import EndpointSpec
 from .transport import Reply
 
+
+def gettext_noop(sentence: str) -> str:
+    """Mark ``sentence`` for the catalogues; whoever shows it translates it."""
+    return sentence
+
+
 # Stable code → verdict (None: says nothing about the server) and sentence.
 SENTENCES: dict[str, tuple[bool | None, str]] = {
-    "not_tried": (None, "Not tried."),
-    "failed": (False, "The request failed: {error}"),
-    "malformed": (False, "The reply cannot be used: {error}."),
-    "reachable": (True, "The server answers."),
-    "unreachable": (False, "The server cannot be reached: {error}"),
-    "unauthorised": (False, "The server does not accept the key: {error}"),
-    "listed": (True, "The server lists the model."),
-    "not_listed": (False, "The server does not list the model. It lists: {models}."),
-    "no_list": (None, "The server gives no list of models: {error}"),
-    "chat_works": (True, "Chat works."),
-    "chat_empty": (False, "The chat reply holds no text."),
-    "chat_uncounted": (False, "Chat works, but the reply lacks token counts or a finish reason."),
-    "completions_work": (True, "Completions work."),
-    "completions_empty": (False, "The completions of all prompts are empty."),
-    "echo_true": (True, "Echoed log-probabilities are true (largest difference {difference})."),
-    "no_logprobs": (False, "The server answers, but without log-probabilities."),
-    "echo_incomplete": (False, "The echo lacks the log-probability of its last token."),
+    "not_tried": (None, gettext_noop("Not tried.")),
+    "failed": (False, gettext_noop("The request failed: {error}")),
+    "malformed": (False, gettext_noop("The reply cannot be used: {error}.")),
+    "reachable": (True, gettext_noop("The server answers.")),
+    "unreachable": (False, gettext_noop("The server cannot be reached: {error}")),
+    "unauthorised": (False, gettext_noop("The server does not accept the key: {error}")),
+    "listed": (True, gettext_noop("The server lists the model.")),
+    "not_listed": (False, gettext_noop("The server does not list the model. It lists: {models}.")),
+    "no_list": (None, gettext_noop("The server gives no list of models: {error}")),
+    "chat_works": (True, gettext_noop("Chat works.")),
+    "chat_empty": (False, gettext_noop("The chat reply holds no text.")),
+    "chat_uncounted": (
+        False,
+        gettext_noop("Chat works, but the reply lacks token counts or a finish reason."),
+    ),
+    "completions_work": (True, gettext_noop("Completions work.")),
+    "completions_empty": (False, gettext_noop("The completions of all prompts are empty.")),
+    "echo_true": (
+        True,
+        gettext_noop("Echoed log-probabilities are true (largest difference {difference})."),
+    ),
+    "no_logprobs": (False, gettext_noop("The server answers, but without log-probabilities.")),
+    "echo_incomplete": (
+        False,
+        gettext_noop("The echo lacks the log-probability of its last token."),
+    ),
     "echo_differs": (
         False,
-        "Echoed log-probabilities are wrong: {echoed} for {token}, "
-        "which was generated with {generated}.",
+        gettext_noop(
+            "Echoed log-probabilities are wrong: {echoed} for {token}, "
+            "which was generated with {generated}."
+        ),
     ),
     "echo_blind": (
         False,
-        "The continuations “{first}” and “{second}” get the same log-likelihood.",
+        gettext_noop("The continuations “{first}” and “{second}” get the same log-likelihood."),
     ),
-    "echo_unsteady": (False, "The same request gives different log-likelihoods."),
+    "echo_unsteady": (False, gettext_noop("The same request gives different log-likelihoods.")),
     "echo_undecided": (
         None,
-        "Whether echoed log-probabilities are true could not be decided: "
-        "the model ends every text at once.",
+        gettext_noop(
+            "Whether echoed log-probabilities are true could not be decided: "
+            "the model ends every text at once."
+        ),
     ),
-    "counts": (True, "The server counts tokens as it reads them."),
+    "counts": (True, gettext_noop("The server counts tokens as it reads them.")),
     "counts_differently": (
         False,
-        "The server counts {counted} tokens for a text it reads as {read} tokens.",
+        gettext_noop("The server counts {counted} tokens for a text it reads as {read} tokens."),
     ),
-    "no_count": (None, "The server has no token count; the echo is used instead."),
-    "batches": (True, "Several prompts in one request work."),
-    "batch_differs": (False, "Several prompts in one request give other log-likelihoods."),
+    "no_count": (None, gettext_noop("The server has no token count; the echo is used instead.")),
+    "batches": (True, gettext_noop("Several prompts in one request work.")),
+    "batch_differs": (
+        False,
+        gettext_noop("Several prompts in one request give other log-likelihoods."),
+    ),
 }
 
 

@@ -85,9 +85,7 @@ class Benchmark(models.Model):
 
     class Meta:
         ordering = ["position"]
-        constraints = [
-            models.UniqueConstraint("suite", "name", name="benchmark_once_per_suite")
-        ]
+        constraints = [models.UniqueConstraint("suite", "name", name="benchmark_once_per_suite")]
 
     def __str__(self) -> str:
         return self.name

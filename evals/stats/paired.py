@@ -39,7 +39,11 @@ class Difference(NamedTuple):
 
     @property
     def significant(self) -> bool:
-        """Whether the interval excludes "no difference"."""
+        """Whether the interval excludes "no difference".
+
+        A handful of samples that all point one way leave the interval no width (see
+        `evals.stats.bootstrap`): look at ``n`` before believing it.
+        """
         return self.low > 0 or self.high < 0
 
 

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language_info, gettext, gettext_lazy, pgettext_lazy
 
 from evals.leaderboard import Gap
+from evals.llm import SENTENCES
 from evals.models import Score
 from portal.ui.templatetags.ui import decimal, text
 
@@ -19,10 +20,10 @@ register = template.Library()
 
 PROBES = {
     "reachable": gettext_lazy("Reachable"),
-    "model listed": gettext_lazy("Model is listed"),
+    "model_listed": gettext_lazy("Model is listed"),
     "chat": gettext_lazy("Chat"),
     "completions": gettext_lazy("Completions"),
-    "loglikelihood": gettext_lazy("Log-probabilities of a given text"),
+    "echo_logprobs": gettext_lazy("Log-probabilities of a given text"),
     "tokenize": gettext_lazy("Token count"),
     "batch_prompts": gettext_lazy("Several prompts in one request"),
 }
@@ -104,6 +105,15 @@ def language_name(code: str) -> str:
 @register.simple_tag
 def probe_name(name: str) -> str:
     return str(PROBES.get(name, name))
+
+
+@register.simple_tag
+def finding(verdict: dict[str, Any]) -> str:
+    """What a probe found, in the reader's language."""
+    known = SENTENCES.get(verdict.get("code", ""))
+    if known is None:
+        return str(verdict["summary"])
+    return gettext(known[1]).format(**verdict["values"])
 
 
 def messages_of(prompt: str) -> list[dict[str, Any]]:

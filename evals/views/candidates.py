@@ -56,7 +56,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             )
         if dropped:
             messages.warning(
-                request, _("The server changed, so the stored API key was forgotten. Enter it anew.")
+                request,
+                _("The server changed, so the stored API key was forgotten. Enter it anew."),
             )
         return redirect(candidate)
     status = 422 if form.is_bound else 200

@@ -80,7 +80,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if part:
         samples = samples.filter(part__benchmark__name=part)
-    samples = samples.defer("prompt", "loglikelihoods").order_by("part__benchmark__position", "doc_id")
+    samples = samples.defer("prompt", "loglikelihoods").order_by(
+        "part__benchmark__position", "doc_id"
+    )
     page = Paginator(samples, 50).get_page(request.GET.get("page"))
     context = {**_progress(run), "page": page, "show": show, "benchmark": part}
     return render(request, "evals/runs/detail.html", context)
@@ -138,7 +140,9 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
 def sample(request: HttpRequest, run_pk: int, pk: int) -> HttpResponse:
     """One exchange, with the neighbours of the same benchmark for stepping through."""
     run = get_run(request, run_pk)
-    found = get_object_or_404(Sample.objects.select_related("part__benchmark"), pk=pk, part__run=run)
+    found = get_object_or_404(
+        Sample.objects.select_related("part__benchmark"), pk=pk, part__run=run
+    )
     siblings = Sample.objects.filter(part=found.part)
     context = {
         "run": run,
