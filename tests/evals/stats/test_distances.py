@@ -58,7 +58,7 @@ def test_it_keeps_each_distance_in_its_range_and_in_step_with_the_others(
     assert 0 <= found.brier <= 2 + 1e-12
     assert 1 <= found.rank <= len(scores)
     assert (found.margin >= 0) == (found.rank == 1)
-    if found.p_gold > 0:
+    if found.p_gold > 1e-300:  # below it doubles lose digits, the NLL does not
         assert found.nll == pytest.approx(-log(found.p_gold), abs=1e-9)
 
 

@@ -103,6 +103,18 @@ def test_it_leaves_a_candidate_that_missed_a_benchmark_undecided() -> None:
     assert rank_ranges([best, worst, absent]) == [(1, 2), (2, 3), (1, 3)]
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_it_comes_to_the_same_in_small_portions(
+    missing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = make_board(np.random.default_rng(3), [0.2, 0.3, 0.5, 0.7, 0.8], [150, 90], missing)
+    at_once = rank_ranges(board)
+    monkeypatch.setattr("evals.stats.ranks.PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr("evals.stats.paired.CELLS_AT_ONCE", 300)
+    assert rank_ranges(board) == at_once
+    assert len(set(at_once)) > 1
+
+
 def test_it_is_of_use_with_one_candidate_or_none() -> None:
     assert rank_ranges([]) == []
     assert rank_ranges([[np.array([1.0, 0.0])]]) == [(1, 1)]
