@@ -154,5 +154,9 @@ class Transport(virtual.Transport):
         asynchronous=False, exchange_type=frozenset(["direct", "topic", "fanout"])
     )
 
+    @property
+    def default_connection_params(self) -> dict[str, Any]:
+        return {}  # there is no host
+
     def driver_version(self) -> str:
         return "1"

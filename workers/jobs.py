@@ -60,13 +60,15 @@ def cancel(job: Job) -> bool:
 
 
 @transaction.atomic
-def resume(job: Job) -> bool:
+def resume(job: Job, *, also_done: bool = False) -> bool:
     """Queue a failed or cancelled job again; its body skips what is stored already.
 
-    A group resumes its children too. False when there is nothing to resume.
+    ``also_done`` takes finished ones too, to try again what had errors. False when
+    there is nothing to resume.
     """
+    states = FINISHED if also_done else (JobState.FAILED, JobState.CANCELLED)
     now = timezone.now()
-    stopped = type(job).objects.filter(pk=job.pk, state__in=(JobState.FAILED, JobState.CANCELLED))
+    stopped = type(job).objects.filter(pk=job.pk, state__in=states)
     if not stopped.update(
         state=JobState.QUEUED,
         queued_at=now,
@@ -79,8 +81,6 @@ def resume(job: Job) -> bool:
         version=F("version") + 1,
     ):
         return False
-    for child in job.children():
-        resume(child)
     _poke_on_commit(job)
     return True
 

@@ -37,6 +37,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """The jobs that belong to ``project``."""
         return self.filter(**{self.model.project_path: project})
 
+    def for_list(self) -> Self:
+        """With all that title and progress need, so that a list costs one query."""
+        return self
+
     def active(self) -> Self:
         return self.filter(state__in=ACTIVE)
 
@@ -112,9 +116,17 @@ class Job(models.Model):
     def get_absolute_url(self) -> str:
         raise NotImplementedError
 
+    @property
+    def label(self) -> str:
+        """The table in addresses: ``evals.run``."""
+        return self._meta.label_lower
+
     def children(self) -> Iterable[Job]:
         """The jobs a group is made of."""
         return ()
+
+    def count_up(self) -> None:
+        """Take the counters of a group from what ``for_list`` brought along."""
 
     def settled(self) -> None:
         """Called after the job is done, failed or cancelled and that is committed.

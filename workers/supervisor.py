@@ -185,7 +185,7 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone
-                preexec_fn=_dying_with(os.getpid()),
+                preexec_fn=dies_with(os.getpid()),
             )
         except OSError as error:
             self._say(f"{child.name} cannot start: {error}")
@@ -263,7 +263,7 @@ class Supervisor:
             self._out(f"· {text}")
 
 
-def _dying_with(parent: int) -> Callable[[], None] | None:
+def dies_with(parent: int) -> Callable[[], None] | None:
     """What a child runs before its program so that it dies with ``parent`` (Linux only)."""
     if not sys.platform.startswith("linux"):
         return None
