@@ -1,0 +1,104 @@
+"""``manage.py test``: install what the tests need, then run them on every database.
+
+Standard library only: it runs before Django is set up, and the tests run in processes of
+their own. Arguments are handed to pytest; with any, only one run on SQLite is made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What a test needs → the Debian package that brings it.
+PACKAGES = {
+    "chromium": "chromium",
+    "redis-server": "redis-server",
+    "initdb": "postgresql",
+    "msgfmt": "gettext",
+}
+PLACES = ("/usr/lib/postgresql",)  # Debian keeps PostgreSQL's programs off the PATH
+# What does not touch the database, or brings its own, is tested once.
+ONCE = "browser or vllm or services"
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status of the test runs: 0 when all are green."""
+    install_packages()
+    if arguments:
+        return pytest(arguments)
+    prepare_models()
+    began = time.monotonic()
+    results = {"SQLite": pytest([])}
+    with ExitStack() as stack:
+        url = stack.enter_context(postgresql())
+        if url:
+            results["PostgreSQL"] = pytest(["-m", f"not ({ONCE})"], {"DATABASE_URL": url})
+    for name, status in results.items():
+        print(f"{name}: {'passed' if status == 0 else 'FAILED'}")
+    print(f"Tests took {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
+    return max(results.values())
+
+
+def pytest(arguments: list[str], environment: dict[str, str] | None = None) -> int:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    print(f"$ pytest {' '.join(arguments)}", flush=True)
+    return subprocess.call(command, cwd=ROOT, env=os.environ | (environment or {}))
+
+
+def install_packages() -> None:
+    """Install missing system packages where this may be done; say what stays missing."""
+    missing = {program: package for program, package in PACKAGES.items() if not present(program)}
+    if not missing:
+        return
+    apt = shutil.which("apt-get")
+    if apt and os.geteuid() == 0:
+        print(f"Installing {', '.join(missing.values())} …", flush=True)
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (
+            [apt, "update", "-qq"],
+            [apt, "install", "-y", "-qq", "--no-install-recommends", *missing.values()],
+        ):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                print(done.stderr[-2000:], file=sys.stderr)
+    for program, package in missing.items():
+        if not present(program):
+            print(f"{program} is missing (package {package}): its tests will be skipped.")
+
+
+def present(program: str) -> bool:
+    """Whether ``program`` is on the PATH or where Debian hides it."""
+    return bool(shutil.which(program)) or any(
+        list(Path(place).glob(f"*/bin/{program}")) for place in PLACES
+    )
+
+
+def prepare_models() -> None:
+    """Environment and checkpoints of the real-vLLM tier, made once; without them it is skipped."""
+    sys.path.insert(0, str(ROOT))
+    from evals.demo import models
+
+    try:
+        models.ensure(models.folder(), print)
+    except models.Unavailable as error:
+        print(f"The tests on a real model server will be skipped: {error}", flush=True)
+
+
+@contextmanager
+def postgresql() -> Iterator[str | None]:
+    """The URL of a PostgreSQL server for one test run; None where there is none."""
+    from tests import services
+
+    try:
+        with services.postgresql() as url:
+            yield url
+    except services.Missing as error:
+        print(f"No run on PostgreSQL: {error}")
+        yield None
