@@ -34,6 +34,10 @@ SENTENCES: dict[str, tuple[bool | None, str]] = {
     "not_listed": (False, gettext_noop("The server does not list the model. It lists: {models}.")),
     "no_list": (None, gettext_noop("The server gives no list of models: {error}")),
     "chat_works": (True, gettext_noop("Chat works.")),
+    "chat_silent": (
+        None,
+        gettext_noop("The server answers chats; the model said nothing at once."),
+    ),
     "chat_empty": (False, gettext_noop("The chat reply holds no text.")),
     "chat_uncounted": (
         False,
@@ -138,7 +142,7 @@ def _capabilities(verdicts: list[Verdict]) -> dict[str, bool]:
     # A server that miscounts tokens makes the client cut at the wrong place.
     scores = bool(found["echo_logprobs"].ok) and found["tokenize"].ok is not False
     return {
-        "chat": bool(found["chat"].ok) or found["chat"].code == "chat_uncounted",
+        "chat": bool(found["chat"].ok) or found["chat"].code in ("chat_uncounted", "chat_silent"),
         "completions": bool(found["completions"].ok),
         "loglikelihood": scores,
         "batch_prompts": scores and bool(found["batch_prompts"].ok),
@@ -228,7 +232,9 @@ async def _chat(witness: _Witness) -> Outcome:
     }
     said = replies.chat((await witness.post("chat/completions", body)).data)
     if not (said.text or said.reasoning).strip():
-        return "chat_empty", {}
+        # A barely trained model may end its answer at once: that is no fault of the server.
+        ended = said.finish_reason == "stop" and (said.completion_tokens or 0) <= 1
+        return ("chat_silent" if ended and said.prompt_tokens else "chat_empty"), {}
     return ("chat_works" if said.finish_reason and said.prompt_tokens else "chat_uncounted"), {}
 
 

@@ -181,10 +181,14 @@ def _echo(choice: dict[str, Any]) -> Echo:
         raise Malformed("the lists of tokens and log-probabilities differ in length")
     if len(tops) != len(logprobs):
         raise Malformed("the lists of log-probabilities differ in length")
-    best = [
-        max(top.values(), key=_order) if isinstance(top, dict) and top else None for top in tops
-    ]
-    return Echo(_text(choice.get("text")), tokens, logprobs, best)
+    return Echo(_text(choice.get("text")), tokens, logprobs, [_highest(top) for top in tops])
+
+
+def _highest(top: Any) -> Any:
+    """The greatest value of a place; what is no log-probability counts as greatest, to be found."""
+    if not isinstance(top, dict) or not top:
+        return None
+    return max(top.values(), key=lambda value: value if _is_logprob(value) else math.inf)
 
 
 def _choices(data: Any, count: int) -> list[dict[str, Any]]:

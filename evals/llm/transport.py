@@ -79,7 +79,8 @@ class Transport:
         raise self._error(Kind.MALFORMED, f"the server answers {said}", status=status, raw=raw)
 
     def _refusal(self, status: int, raw: bytes, retry_after: str | None) -> LLMError:
-        said = replies.complaint(raw.decode(errors="replace"))
+        # The key goes before anything is cut: half a key is no longer found.
+        said = replies.complaint(redacted(raw.decode(errors="replace"), self.spec.api_key))
         kind, retryable = kind_of(status)
         error = self._error(
             kind, f"HTTP {status}: {said}", status=status, retryable=retryable, raw=raw
