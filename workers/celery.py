@@ -61,7 +61,10 @@ app.conf.update(
 if settings.BROKER_URL.startswith(("redis:", "rediss:")):
     app.conf.broker_transport_options = {
         "global_keyprefix": "pruefstand:",
-        "socket_connect_timeout": 3,
+        # For producers, a request among them; a worker's own loop retries for ever.
+        "socket_connect_timeout": 2,
+        "max_retries": 1,
+        "interval_start": 0.1,
         "socket_keepalive": True,
         "health_check_interval": 25,
     }

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from tests.services import wait_until
 from workers import processes
+from workers.supervisor import dies_with
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS, SWEEP_SECONDS = 2, 1
@@ -86,7 +87,8 @@ class Installation:
     def _start(self, log: str, argv: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("ab") as file:
             process = subprocess.Popen(
-                argv, cwd=ROOT, env=self.env, stdout=file, stderr=file, start_new_session=True
-            )
+                argv, cwd=ROOT, env=self.env, stdout=file, stderr=file, start_new_session=True,
+                preexec_fn=dies_with(os.getpid()),
+            )  # fmt: skip
         self._started.append(process)
         return process
