@@ -65,7 +65,7 @@ class Engine(Protocol):
     label: str
 
     def needs(self, spec: BenchmarkSpec) -> frozenset[str]:
-        """The endpoint capabilities (names of ``evals.llm.probes``) that ``spec`` cannot do without."""
+        """What the endpoint must be able to do: names out of ``evals.llm.probes.CAPABILITIES``."""
         ...
 
     def validate(self, spec: BenchmarkSpec) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Collection
+from copy import deepcopy
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
 
 FEWSHOT_SEED = 1234  # lm_eval.simple_evaluate's default, so that shots are the same
 DEFAULT_MAX_TOKENS = 256  # as lm-eval's API models
-# Keys that would load code or data from elsewhere: rows come from the suite alone.
-FORBIDDEN = {
-    "dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset", "unsafe_code",
-    "include", "task", "group", "tag",
+# What a task may set. Everything else of lm-eval would load code, files or data from
+# elsewhere (use_prompt and the metrics of other libraries too) or change what is counted.
+TASK_KEYS = {
+    "output_type", "description", "doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix",
+    "target_delimiter", "fewshot_delimiter", "fewshot_config", "generation_kwargs",
+    "filter_list", "metric_list", "metadata",
 }  # fmt: skip
 OUTPUT_TYPES = {"options": "multiple_choice", "generate": "generate_until"}
+# The metrics that give one number a sample from the requests we send.
+METRICS = {
+    "options": {"acc", "acc_norm", "acc_bytes", "exact_match"},
+    "generate": {"exact_match"},
+}
+GENERATION_KEYS = {"until", "max_gen_toks", "temperature", "do_sample"}
 
 
 class _Chat(str):
@@ -56,10 +65,10 @@ class LmEval:
     def validate(self, spec: BenchmarkSpec) -> None:
         if not spec.rows:
             raise TaskInvalid(f"{spec.name}: the question file is empty.")
-        if bad := FORBIDDEN & spec.task.keys():
+        if bad := spec.task.keys() - TASK_KEYS:
             raise TaskInvalid(
                 f"{spec.name}: task may not set {', '.join(sorted(bad))}; "
-                "the questions come from the suite's own file."
+                "the questions come from the suite's own file and no code is loaded."
             )
         if found := _functions(spec.task):
             raise TaskInvalid(
@@ -71,12 +80,28 @@ class LmEval:
                 f"{spec.name}: output_type {spec.task.get('output_type')!r} does not fit "
                 f"scoring {spec.scoring!r}; it needs {wanted!r}."
             )
-        metrics = [entry.get("metric") for entry in spec.task.get("metric_list", [])]
+        if spec.scoring == "options" and spec.options.get("chat"):
+            raise TaskInvalid(
+                f"{spec.name}: options.chat does not fit scoring 'options': "
+                "log-likelihoods are taken without a chat template."
+            )
+        if bad := (spec.task.get("generation_kwargs") or {}).keys() - GENERATION_KEYS:
+            raise TaskInvalid(
+                f"{spec.name}: generation_kwargs may not set {', '.join(sorted(bad))}, "
+                f"only {', '.join(sorted(GENERATION_KEYS))}."
+            )
+        metrics = [entry.get("metric") for entry in spec.task.get("metric_list") or []]
         if spec.metric not in metrics:
             raise TaskInvalid(
                 f"{spec.name}: the primary metric {spec.metric!r} is not in metric_list {metrics}."
             )
         for entry in spec.task["metric_list"]:
+            known = METRICS[spec.scoring]
+            if entry.get("metric") not in known or "hf_evaluate" in entry:
+                raise TaskInvalid(
+                    f"{spec.name}: metric {entry.get('metric')!r} gives no number a sample here; "
+                    f"metric_list takes {', '.join(sorted(known))} of lm-eval itself."
+                )
             if entry.get("aggregation", "mean") != "mean":
                 raise TaskInvalid(
                     f"{spec.name}: metric {entry['metric']!r} aggregates by "
@@ -106,9 +131,44 @@ ENGINE = LmEval()
 
 
 def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[_Document]]:
-    """The task object of ``spec`` and all its documents with their requests."""
-    task = load_task(spec)
-    return task, build(task, chat=bool(spec.options.get("chat")))
+    """The task object of ``spec`` and all its documents with their requests.
+
+    Raises TaskInvalid when templates and rows do not fit each other.
+    """
+    try:
+        task = load_task(spec)
+        documents = build(task, chat=bool(spec.options.get("chat")))
+    except Exception as error:  # templates and rows fail in as many ways as there are filters
+        text = f"{type(error).__name__}: {error}"
+        raise TaskInvalid(f"{spec.name}: lm-eval cannot build its prompts ({text}).") from error
+    if spec.scoring == "options":
+        for document in documents:
+            _check_choice(task, spec, document)
+    return task, documents
+
+
+def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: _Document) -> None:
+    """Raise TaskInvalid unless one context has different continuations, one of them right."""
+    contexts = {request.args[0] for request in document.requests}
+    if task.multiple_input or len(contexts) != 1:
+        raise TaskInvalid(
+            f"{spec.name}: doc_to_text makes one context for each choice; only tasks with one "
+            "context and several choices are supported."
+        )
+    choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
+    if _gold(task, document.doc, choices) is None or not all(choices):
+        raise TaskInvalid(
+            f"{spec.name}, row {document.doc_id}: doc_to_target must name exactly one of the "
+            f"choices {choices}, none of them empty."
+        )
+
+
+def _gold(task: ConfigurableTask, doc: dict[str, Any], choices: list[str]) -> int | None:
+    """The index of the right choice, None when the target is not one of them."""
+    gold = task.doc_to_target(doc)
+    if isinstance(gold, str):
+        return choices.index(gold) if gold in choices else None
+    return gold if isinstance(gold, int) and 0 <= gold < len(choices) else None
 
 
 def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
@@ -120,11 +180,14 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
     _sandbox_templates()
 
     def rows(**_: Any) -> dict[str, Dataset]:
-        return {"test": Dataset.from_list(spec.rows)}
+        # All fields in each row: from_list takes the names from the first alone.
+        names = dict.fromkeys(name for row in spec.rows for name in row)
+        full = [{name: row.get(name) for name in names} for row in spec.rows]
+        return {"test": Dataset.from_list(full)}
 
     shots = int(spec.options.get("num_fewshot", 0))
     config = {
-        **spec.task,
+        **deepcopy(spec.task),  # lm-eval writes its defaults into it
         "task": spec.name,
         "custom_dataset": rows,
         "test_split": "test",
@@ -215,8 +278,8 @@ async def _ask_options(
     metrics = _score(task, document)
     choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
     logs = [option.loglikelihood for option in reply.options]
-    gold = task.doc_to_target(document.doc)
-    gold = choices.index(gold) if isinstance(gold, str) else int(gold)
+    gold = _gold(task, document.doc, choices)
+    assert gold is not None  # prepare has looked at every document
     distance = distances(logs, gold)
     return Outcome(
         doc_id=document.doc_id,

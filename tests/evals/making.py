@@ -148,9 +148,7 @@ def answer(
     } | changes
 
 
-def write_suite(
-    folder: Path, benchmarks: Sequence[dict[str, Any]], **fields: Any
-) -> Path:
+def write_suite(folder: Path, benchmarks: Sequence[dict[str, Any]], **fields: Any) -> Path:
     """A suite's files as a person would write them."""
     entries = []
     for benchmark in benchmarks:
@@ -173,9 +171,7 @@ def make_suite(project: Project, *benchmarks: dict[str, Any], **fields: Any) -> 
         return suites.load(project, written)
 
 
-def make_run(
-    candidate: Candidate, suite: Suite, values: dict[str, Sequence[float | None]]
-) -> Run:
+def make_run(candidate: Candidate, suite: Suite, values: dict[str, Sequence[float | None]]) -> Run:
     """A finished run whose samples have ``values`` (None: failed) by benchmark name."""
     run = runs.start(candidate, suite, again=True)
     for part in run.parts.select_related("benchmark"):
