@@ -1,14 +1,13 @@
 """Charts as SVG, drawn on the server with the page's own colours.
 
-Positions along the value axis are percentages of a nested ``<svg class="plot">``
-that the style sheet places, so a chart follows the width of its page while its
-text keeps its size. Numbers in here are written with a full stop whatever the
+Positions along the value axis are percentages, so a chart follows the width of
+its page while its text keeps its size. Numbers in here are written with a full stop whatever the
 reader's language: nothing goes through Django's localisation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil, floor, isfinite, log10
 from typing import NamedTuple
 
@@ -98,54 +97,49 @@ def forest(
     axis = format_html_join(
         "",
         '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
-        '<text class="tick" x="{0}" y="100%" dy="14" text-anchor="middle">{1}</text>',
+        '<text class="tick" x="{0}" y="100%" dy="15" text-anchor="middle">{1}</text>',
         ((x(tick / scale), f"{tick:g}") for tick in ticks(low * scale, high * scale)),
     )
-    lines: list[SafeString] = []
+    parts: list[SafeString] = []
     group = ""
     for row in rows:
         if row.group and row.group != group:
             group = row.group
-            heading = '<text class="group" x="0" y="15">{}</text>'
-            lines.append(format_html(heading, group))
-        lines.append(_row(row, x))
-    body = format_html_join(
-        "", '<g class="line" style="--i:{}">{}</g>', ((i, line) for i, line in enumerate(lines))
+            parts.append(format_html('<p class="group">{}</p>', group))
+        parts.append(_row(row, x))
+    return format_html(
+        '<div class="chart forest" role="group" aria-label="{}">'
+        '<svg class="scale" aria-hidden="true">{}</svg>{}</div>',
+        title,
+        axis,
+        _joined(parts),
     )
-    return format_html(
-        '<svg class="chart forest" style="--n:{}" role="group" aria-label="{}">'
-        '<svg class="plot" height="100%">{}</svg>{}</svg>',
-        len(lines), title, axis, body,
-    )  # fmt: skip
 
 
-def _row(row: Bar, x) -> SafeString:  # type: ignore[no-untyped-def]
-    tip = f"{row.name}\n{row.tip}"
-    mark = SafeString("")
+def _joined(parts: Iterable[SafeString]) -> SafeString:
+    return format_html_join("", "{}", ((part,) for part in parts))
+
+
+def _row(row: Bar, x: Callable[[float], str]) -> SafeString:
+    """A row of a forest plot: its name, and its marks on an SVG 16 px high."""
+    marks = [SafeString('<text x="0" y="12">–</text>')]
     if row.value is not None:
-        whisker = SafeString("")
+        marks = [format_html('<circle class="dot" cx="{}" cy="8" r="4.5"/>', x(row.value))]
         if row.low is not None and row.high is not None:
-            whisker = format_html(
-                '<line class="whisker" x1="{}" x2="{}" y1="8" y2="8"/>', x(row.low), x(row.high)
-            )
-        mark = format_html('{}<circle class="dot" cx="{}" cy="8" r="4.5"/>', whisker, x(row.value))
-    else:
-        mark = SafeString('<text class="none" x="0" y="12">–</text>')
-    inner = format_html(
-        '<rect class="hit" width="100%" height="26" rx="3"/>'
-        '<text class="name" x="4" y="13" dominant-baseline="central">{}</text>'
-        '<svg class="plot c{}" height="16">{}</svg>',
-        shorten(row.name), row.colour, mark,
-    )  # fmt: skip
+            whisker = '<line class="whisker" x1="{}" x2="{}" y1="8" y2="8"/>'
+            marks.insert(0, format_html(whisker, x(row.low), x(row.high)))
+    tip = f"{row.name}\n{row.tip}"
+    inside = format_html(
+        '<span class="name">{}</span><svg class="plot c{}" aria-hidden="true">{}</svg>',
+        shorten(row.name),
+        row.colour,
+        _joined(marks),
+    )
     if row.href:
-        return format_html(
-            '<a class="mark" href="{}" data-tip="{}" aria-label="{}">{}</a>',
-            row.href, tip, tip, inner,
-        )  # fmt: skip
-    return format_html(
-        '<g class="mark" tabindex="0" role="img" data-tip="{}" aria-label="{}">{}</g>',
-        tip, tip, inner,
-    )  # fmt: skip
+        link = '<a class="mark" href="{}" data-tip="{}" aria-label="{}">{}</a>'
+        return format_html(link, row.href, tip, tip, inside)
+    plain = '<div class="mark" tabindex="0" role="img" data-tip="{}" aria-label="{}">{}</div>'
+    return format_html(plain, tip, tip, inside)
 
 
 def bins_of(values: Iterable[float], about: int = 20) -> list[Bin]:

@@ -20,6 +20,10 @@ SCORES = [
 ]
 
 
+QUESTION = "Welche Stadt ist die Hauptstadt von Thüringen?\nAntworten Sie mit einem Wort."
+ANSWER = "<script>alert(1)</script> Erfurt 😀 – nicht das Donaudampfschifffahrtsgesellschaftsbüro"
+
+
 class ExampleForm(forms.Form):
     name = forms.CharField(max_length=40, help_text="As it stands in tables.")
     address = forms.URLField(assume_scheme="https")
@@ -46,6 +50,8 @@ def patterns(request: HttpRequest) -> HttpResponse:
         request,
         "ui/patterns.html",
         {
+            "question": QUESTION,
+            "answer": ANSWER,
             "forest": charts.forest(bars, "Overall score with 95 % interval"),
             "histogram": charts.histogram(latencies, "Latency of the answers", "ms"),
             "scores": SCORES,

@@ -10,7 +10,7 @@ from django.core.paginator import Page
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.utils.formats import number_format
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext_lazy
 
@@ -123,18 +123,23 @@ def _language(lang: str | None) -> SafeString:
 
 @register.simple_tag
 def text(value: str | None, lang: str | None = "") -> SafeString:
-    """What a model was asked or said, whole and as plain text in its own language."""
+    """What a model was asked or said, whole and as plain text in its own language.
+
+    Escaped whatever its type: nothing that a model said is markup.
+    """
     return format_html(
-        '<div class="text"{} dir="auto">{}</div>', _language(lang), "" if value is None else value
+        '<div class="text"{} dir="auto">{}</div>', _language(lang), escape(value or "")
     )
 
 
 @register.simple_tag
 def snippet(value: str | None, lang: str | None = "", longest: int = 80) -> SafeString:
     """The beginning of such a text on one line, for table cells."""
-    line = " ".join(str("" if value is None else value).split())
+    line = " ".join((value or "").split())
     line = line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
-    return format_html('<span class="snippet"{} dir="auto">{}</span>', _language(lang), line)
+    return format_html(
+        '<span class="snippet"{} dir="auto">{}</span>', _language(lang), escape(line)
+    )
 
 
 @register.inclusion_tag("ui/_sort.html", takes_context=True)
