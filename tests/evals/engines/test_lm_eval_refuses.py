@@ -139,7 +139,7 @@ def test_it_lets_no_template_out_of_the_sandbox(template: str, field: str, tmp_p
 
 
 def test_it_refuses_a_template_that_does_not_fit_the_rows() -> None:
-    with pytest.raises(TaskInvalid, match="colours.*'questoin' is undefined"):
+    with pytest.raises(TaskInvalid, match=r"colours.*'questoin' is undefined"):
         prepare(spec_of(choice(), doc_to_text="{{questoin}}"))
 
 

@@ -1,0 +1,89 @@
+"""A process of an installation that does what a test asks: one JSON line in, one out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+
+from evals import runs  # noqa: E402
+from evals.models import Candidate, Run, Sample, Score, Suite  # noqa: E402
+from portal.accounts.models import Project  # noqa: E402
+from tests.evals import making  # noqa: E402
+
+
+def setup(base_url: str, samples: int, concurrency: int) -> None:
+    """Two candidates on the same server, and a suite that is asked in both ways."""
+    call_command("migrate", verbosity=0, interactive=False)
+    project = Project.objects.create(name="Tests")
+    making.make_suite(
+        project,
+        making.choice(rows=making.choice_rows(samples, "choice ")),
+        making.answer(rows=making.answer_rows(samples, "answer ")),
+    )
+    for name in ("undisturbed", "disturbed"):
+        making.make_candidate(project, name, base_url, concurrency=concurrency)
+
+
+def start(name: str) -> int:
+    return runs.start(Candidate.objects.get(name=name), Suite.objects.get()).pk
+
+
+def cancel(pk: int) -> None:
+    runs.cancel(Run.objects.get(pk=pk))
+
+
+def resume(pk: int) -> None:
+    runs.resume(Run.objects.get(pk=pk))
+
+
+def look(pk: int) -> dict[str, Any]:
+    run = Run.objects.get(pk=pk)
+    parts = list(run.parts.values("state", "done", "total", "errors", "attempts", "message"))
+    return {"state": run.state, "message": run.message, "parts": parts}
+
+
+def stored(pk: int) -> list[str]:
+    """The questions that have an answer in the database."""
+    samples = Sample.objects.filter(part__run=pk, error="").select_related("part__benchmark")
+    kinds = {"options": "choice", "generate": "answer"}
+    return [f"{kinds[s.part.benchmark.scoring]} No {s.doc_id}" for s in samples]
+
+
+def results(pk: int) -> dict[str, Any]:
+    """Everything that must not depend on what happened to the workers."""
+    samples = Sample.objects.filter(part__run=pk).order_by("part__benchmark__position", "doc_id")
+    scores = Score.objects.filter(part__run=pk).order_by("part__benchmark__position", "metric")
+    return {
+        "samples": list(
+            samples.values_list(
+                "part__benchmark__name", "doc_id", "prompt", "answer", "value", "loglikelihoods",
+                "error",
+            )
+        ),
+        "scores": list(
+            scores.values_list(
+                "part__benchmark__name", "metric", "value", "low", "high", "answered", "asked",
+                "valid",
+            )
+        ),
+    }  # fmt: skip
+
+
+def main() -> None:
+    verbs = {f.__name__: f for f in (setup, start, cancel, resume, look, stored, results)}
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        answer = verbs[name](**arguments)
+        connection.close_if_unusable_or_obsolete()
+        print(json.dumps(answer), flush=True)
+
+
+main()
