@@ -1,0 +1,177 @@
+"""Every address of the site × every kind of person: who gets in, who does not.
+
+An address without an entry in ``ADDRESSES`` fails the first test, so nobody adds a page
+without saying whom it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from portal.accounts.models import Membership, Project, Role, User
+from tests.conventions.things import Things, make_things
+
+PUBLIC = None
+
+
+class Address(NamedTuple):
+    """Who may use an address, how it is asked, and what it names."""
+
+    needs: str | None  # the smallest role; PUBLIC: no sign-in
+    methods: tuple[str, ...] = ("get",)
+    names: tuple[str, ...] = ()  # its arguments; the object they belong to is the project's
+    owned: bool = False  # names something of one project: others get 404
+    form: Callable[[Things], dict[str, Any]] = lambda things: {}
+
+
+def post(needs: str | None, *names: str, **more: Any) -> Address:
+    return Address(needs, ("post",), names, owned=bool(names), **more)
+
+
+def of(needs: str, *names: str, methods: tuple[str, ...] = ("get",)) -> Address:
+    return Address(needs, methods, names, owned=True)
+
+
+BOTH = ("get", "post")
+ADDRESSES = {
+    "home": Address(Role.VIEWER),
+    "health": Address(PUBLIC),
+    "patterns": Address(Role.ADMIN),
+    "robots.txt": Address(PUBLIC),
+    "accounts:login": Address(PUBLIC, BOTH),
+    "accounts:logout": post(PUBLIC),
+    "accounts:language": post(PUBLIC, form=lambda things: {"language": "de"}),
+    "accounts:theme": post(PUBLIC, form=lambda things: {"theme": "dark"}),
+    "accounts:project": Address(
+        Role.VIEWER, ("post",), owned=True, form=lambda things: {"project": things.project.pk}
+    ),
+    "evals:candidates": Address(Role.VIEWER),
+    "evals:candidate_new": Address(Role.ENGINEER, BOTH),
+    "evals:candidate": of(Role.VIEWER, "candidate"),
+    "evals:candidate_edit": of(Role.ENGINEER, "candidate", methods=BOTH),
+    "evals:candidate_check": post(Role.ENGINEER, "candidate"),
+    "evals:suites": Address(Role.VIEWER),
+    "evals:suite_install": post(Role.ENGINEER),
+    "evals:suite": of(Role.VIEWER, "suite"),
+    "evals:runs": Address(Role.VIEWER),
+    "evals:run_new": Address(Role.ENGINEER, BOTH),
+    "evals:run": of(Role.VIEWER, "run"),
+    "evals:run_progress": of(Role.VIEWER, "run"),
+    "evals:run_cancel": post(Role.ENGINEER, "run"),
+    "evals:run_resume": post(Role.ENGINEER, "run"),
+    "evals:sample": of(Role.VIEWER, "run", "sample"),
+    "evals:leaderboard": Address(Role.VIEWER),
+    "evals:board": of(Role.VIEWER, "slug"),
+    "evals:board_file": of(Role.VIEWER, "slug", "kind"),
+    "evals:methods": Address(Role.VIEWER),
+    "workers:activity": Address(Role.VIEWER),
+    "workers:progress": of(Role.VIEWER, "label", "run"),
+    "workers:cancel": post(Role.ENGINEER, "label", "run"),
+}
+REQUESTS = [(name, method) for name, entry in ADDRESSES.items() for method in entry.methods]
+ROLES = list(Role.values)  # most powerful first
+
+
+def walk(patterns: list[Any], prefix: str = "") -> Iterator[str]:
+    """The names of all addresses, with their namespaces; the route where there is no name."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            space = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
+            yield from walk(pattern.url_patterns, space)
+        elif isinstance(pattern, URLPattern):
+            yield prefix + (pattern.name or str(pattern.pattern))
+
+
+def test_every_address_says_whom_it_is_for() -> None:
+    assert sorted(walk(get_resolver().url_patterns)) == sorted(ADDRESSES)
+
+
+@pytest.fixture
+def things(project: Project) -> Things:
+    return make_things(project)
+
+
+def ask(person: User | None, name: str, method: str, things: Things, **settings: Any) -> Any:
+    """The answer that ``person`` gets."""
+    client = Client(**settings)
+    if person:
+        client.force_login(person)
+    address = ADDRESSES[name]
+    url = f"/{name}"
+    if name != "robots.txt":
+        url = reverse(name, args=[getattr(things, argument) for argument in address.names])
+    return getattr(client, method)(url, address.form(things) if method == "post" else None)
+
+
+def let_in(answer: Any) -> bool:
+    """Whether the view did its work: a page, a redirect elsewhere, or a form with faults."""
+    sent_to_sign_in = answer.status_code == 302 and answer["Location"].startswith("/accounts/login")
+    return answer.status_code in {200, 204, 302, 422} and not sent_to_sign_in
+
+
+def suffices(role: str, name: str) -> bool:
+    """Whether the table says that ``role`` is enough for the address."""
+    needs = ADDRESSES[name].needs
+    return needs is PUBLIC or ROLES.index(role) <= ROLES.index(needs)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "method"), REQUESTS)
+def test_strangers_are_asked_to_sign_in(name: str, method: str, things: Things) -> None:
+    answer = ask(None, name, method, things)
+    if ADDRESSES[name].needs is PUBLIC:
+        assert let_in(answer) or name == "accounts:logout"
+    else:
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/accounts/login/?next=")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("name", "method"), REQUESTS)
+def test_a_role_lets_in_from_the_smallest_that_suffices(
+    name: str, method: str, role: str, things: Things
+) -> None:
+    person = User.objects.create_user("member")
+    Membership.objects.create(project=things.project, user=person, role=role)
+    answer = ask(person, name, method, things)
+    if suffices(role, name):
+        assert let_in(answer) or name == "accounts:logout", answer.status_code
+    else:
+        assert answer.status_code == 403
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "method"), REQUESTS)
+def test_things_of_another_project_do_not_exist(
+    name: str, method: str, things: Things, mallory: User
+) -> None:
+    answer = ask(mallory, name, method, things)
+    if ADDRESSES[name].owned:
+        assert answer.status_code == 404
+    elif suffices(Role.ENGINEER, name):
+        assert let_in(answer) or name == "accounts:logout", answer.status_code
+    else:
+        assert answer.status_code == 403
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [name for name, method in REQUESTS if method == "post"])
+def test_changes_need_a_token_of_the_page(name: str, things: Things, alice: User) -> None:
+    answer = ask(alice, name, "post", things, enforce_csrf_checks=True)
+    assert answer.status_code == 403
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "name", [n for n, entry in ADDRESSES.items() if "get" not in entry.methods]
+)
+def test_an_address_that_changes_something_cannot_be_followed(
+    name: str, things: Things, alice: User
+) -> None:
+    assert ask(alice, name, "get", things).status_code == 405

@@ -1,0 +1,41 @@
+"""One of each thing that an address can name, all in one project."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from evals.models import Benchmark, Candidate, Endpoint, Part, QuestionSet, Run, Sample, Suite
+from portal.accounts.models import Project
+
+
+class Things(NamedTuple):
+    """Primary keys and words, by the name they have in ``ADDRESSES``."""
+
+    project: Project
+    candidate: int
+    suite: int
+    slug: str
+    run: int
+    sample: int
+    label: str = "evals.run"
+    kind: str = "csv"
+
+
+def make_things(project: Project) -> Things:
+    """A candidate with an unfinished run of one benchmark and one sample."""
+    candidate = Candidate.objects.create(project=project, name="Alder-7B")
+    Endpoint.objects.create(
+        candidate=candidate, base_url="http://127.0.0.1:9/v1", served_model="alder"
+    )
+    questions = QuestionSet.objects.create(sha256="0" * 64, count=1, lines='{"question": "?"}')
+    suite = Suite.objects.create(project=project, slug="things", name="Things", sha256="0" * 64)
+    benchmark = Benchmark.objects.create(
+        suite=suite, position=1, name="things_en", title="Things", family="things", language="en",
+        engine="lm_eval", scoring="options", metric="acc", questions=questions,
+    )  # fmt: skip
+    run = Run.objects.create(
+        candidate=candidate, suite=suite, endpoint_revision=1, options_hash="0", total=1
+    )
+    part = Part.objects.create(run=run, benchmark=benchmark, total=1)
+    sample = Sample.objects.create(part=part, doc_id=0, prompt="?", target="!", error="refused")
+    return Things(project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk)
