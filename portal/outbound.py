@@ -72,32 +72,32 @@ ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 SETTING = "Add the host or its network to PORTAL_OUTBOUND_ALLOW."
 REFUSALS: dict[str, tuple[str, str]] = {
-    "malformed": ("the address cannot be read", "Write it as http://host:port/v1."),
-    "scheme": ("only http and https are allowed", "Write it as http://host:port/v1."),
+    "malformed": ("The address cannot be read.", "Write it as http://host:port/v1."),
+    "scheme": ("Only http and https are allowed.", "Write it as http://host:port/v1."),
     "credentials": (
-        "the address holds a user name or password",
+        "The address holds a user name or password.",
         "Remove the part before the @ and enter a key instead.",
     ),
     "number": (
-        "the host is a number that programs read differently",
-        "Write an IP address as four decimal numbers or in brackets.",
+        "The host is a number that programs read differently.",
+        "Write an IP address as four decimal numbers, or in brackets.",
     ),
     "metadata": (
-        "it is a metadata, link-local or reserved address",
+        "It is a metadata, link-local or reserved address.",
         "Such addresses are always refused; PORTAL_OUTBOUND_ALLOW does not change that.",
     ),
-    "not_allowed": ("the host is not on the list of allowed hosts and networks", SETTING),
+    "not_allowed": ("The host is not on the list of allowed hosts and networks.", SETTING),
     "resolves_elsewhere": (
-        "the name resolves to an address outside the allowed networks",
+        "The name resolves to an address outside the allowed networks.",
         SETTING,
     ),
     "redirect": (
-        "the server answers with a redirect, which is never followed",
+        "The server answers with a redirect, which is never followed.",
         "Enter the final address, and allow it in PORTAL_OUTBOUND_ALLOW.",
     ),
-    "proxy": ("connections through a proxy are not allowed", SETTING),
+    "proxy": ("Connections through a proxy are not allowed.", SETTING),
     "too_large": (
-        "the reply is larger than allowed",
+        "The reply is larger than allowed.",
         "Raise PORTAL_OUTBOUND_MAX_BYTES if replies of this size are expected.",
     ),
 }
@@ -114,7 +114,7 @@ class OutboundRefused(Exception):
         self.url = printable(url)
         self.code = code
         self.reason, self.hint = REFUSALS[code]
-        super().__init__(f"{self.url}: {self.reason}. {self.hint}")
+        super().__init__(f"{self.url}: {self.reason} {self.hint}")
 
 
 def printable(url: str) -> str:
