@@ -5,7 +5,8 @@
         processes.start()
         processes.wait()
 
-Leaving the block stops what was started, the latest first.
+Leaving the block stops what was started, the latest first. SIGINT, SIGTERM and SIGHUP
+leave it, quietly; ``interrupted`` tells.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Supervisor:
         self._colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self._keeper: threading.Thread | None = None
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._interrupted = False
+        self.interrupted = False
+        self._stopping = False
         self._hurry = False
         self._stopped = threading.Event()
         self._handlers: dict[signal.Signals, Any] = {}
@@ -110,16 +112,13 @@ class Supervisor:
                 sleep(0.1)
 
     def wait(self) -> None:
-        """Return on SIGINT, SIGTERM or SIGHUP, or when no process runs or will run."""
-        try:
-            while self._has_work():
-                sleep(0.2)
-        except KeyboardInterrupt:
-            self._say("stopping")
+        """Stay until a signal comes, or no process runs or will run."""
+        while self._has_work():
+            sleep(0.2)
 
     def stop(self) -> None:
         """Stop all children, the latest first: warm, then cold, then by force."""
-        self._interrupted = True  # a further signal now only hurries
+        self._stopping = True  # a further signal now only hurries
         if self._keeper is None or self._stopped.is_set():
             return
         self._orders.put(self._stop_all)
@@ -140,22 +139,23 @@ class Supervisor:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         try:
             self.stop()
         finally:
             for name, handler in self._handlers.items():
                 signal.signal(name, handler)
+        return self.interrupted and kind is KeyboardInterrupt
 
     def _has_work(self) -> bool:
         keeping = self._keeper is not None and self._keeper.is_alive()
         return keeping and any(c.alive or c.start_at is not None for c in self._children)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
+        if self.interrupted or self._stopping:
             self._hurry = True
             return
-        self._interrupted = True
+        self.interrupted = True
         raise KeyboardInterrupt
 
     # What follows runs in the keeper thread alone. It forks every child and lives

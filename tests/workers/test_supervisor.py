@@ -87,7 +87,7 @@ def test_it_leaves_no_process_after_stop(tmp_path: Path) -> None:
     with Supervisor(out=lambda _: None) as supervisor:
         supervisor.add("web", child(tmp_path), ready=started(tmp_path))
         supervisor.start()
-    assert all(gone(pid) for pid in numbers(tmp_path))
+    wait_until(lambda: all(map(gone, numbers(tmp_path))), "nothing is left", 5)
 
 
 def test_it_stops_the_latest_first(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_it_ends_a_child_that_does_not_listen(tmp_path: Path) -> None:
         supervisor.start()
         start = monotonic()
     assert monotonic() - start < 10
-    assert all(gone(pid) for pid in numbers(tmp_path))
+    wait_until(lambda: all(map(gone, numbers(tmp_path))), "nothing is left", 5)
 
 
 def test_it_does_not_stop_what_others_started(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_it_stops_everything_on_a_signal(
         pass
     supervisor_process.send_signal(number)
     assert "left" in supervisor_process.communicate(timeout=20)[0]
-    assert all(gone(pid) for pid in numbers(tmp_path))
+    wait_until(lambda: all(map(gone, numbers(tmp_path))), "nothing is left", 5)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the parent death signal")

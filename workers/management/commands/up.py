@@ -41,8 +41,6 @@ class Command(BaseCommand):
                 supervisor.start()
             except SupervisorError as error:
                 raise CommandError(str(error)) from None
-            except KeyboardInterrupt:
-                return
             self.stdout.write(f"Prüfstand runs at http://{shown(host)}:{port}/ · Ctrl-C stops it")
             supervisor.wait()
 
