@@ -86,7 +86,7 @@ def prepare_models() -> None:
     from evals.demo import models
 
     try:
-        models.ensure(models.folder(), print)
+        models.ensure(models.FOLDER, print)
     except models.Unavailable as error:
         print(f"The tests on a real model server will be skipped: {error}", flush=True)
 

@@ -14,6 +14,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs a loo
 import pytest
 from django.test import Client
 
+pytest_plugins = ["tests.real", "tests.services"]
+
 from portal.accounts.models import Membership, Project, Role, User
 
 

@@ -8,6 +8,7 @@ from evals import leaderboard
 from evals.leaderboard import Board, Row, View
 from evals.models import Suite
 from evals.models.suites import Scoring
+from evals.templatetags.evals import points, span
 from portal import tables
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
@@ -137,11 +138,11 @@ def _forest(rows: list[Row]) -> str:
     bars = [
         charts.Bar(
             name=row.candidate.name,
-            value=100 * row.overall[0],
-            low=100 * row.overall[1],
-            high=100 * row.overall[2],
-            tip=f"{row.candidate.name}\n{100 * row.overall[0]:.1f} "
-            f"[{100 * row.overall[1]:.1f} – {100 * row.overall[2]:.1f}]",
+            value=row.overall[0],
+            low=row.overall[1],
+            high=row.overall[2],
+            tip=f"{points(row.overall[0])} {span(*row.overall[1:])}",
+            href=row.candidate.get_absolute_url(),
         )
         for row in rows
         if row.overall

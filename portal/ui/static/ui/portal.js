@@ -8,6 +8,17 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = document.body.dataset.csrf;
 });
 
+// ── A part that could not be loaded says so once, until one is loaded again ──
+const tellFailure = () => {
+  const toasts = $("#toasts");
+  if (!$("[data-failure]", toasts)) toasts.append($("#failure").content.cloneNode(true));
+};
+document.addEventListener("htmx:responseError", tellFailure);
+document.addEventListener("htmx:sendError", tellFailure);
+document.addEventListener("htmx:afterOnLoad", (event) => {
+  if (event.detail.successful) $("#toasts [data-failure]")?.remove();
+});
+
 // ── Tooltip of chart marks: on hover and on focus ──
 // Parts of the page are looked up each time: htmx replaces the body when one goes back.
 const hideTip = () => $("#tip:popover-open")?.hidePopover();
@@ -59,7 +70,8 @@ document.addEventListener("click", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
 });
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.detail.target.id !== "peek") return;
+  // There is no target when somebody goes back.
+  if (event.detail.target?.id !== "peek") return;
   const heading = $("h1, h2", event.detail.target);
   heading?.setAttribute("tabindex", "-1");
   heading?.focus();
@@ -97,9 +109,8 @@ document.addEventListener("keydown", (event) => {
 let announcedAt = 0;
 document.addEventListener("htmx:afterSwap", (event) => {
   const said = $("#announce");
-  const source = event.detail.elt.matches?.("[data-announce]")
-    ? event.detail.elt
-    : $("[data-announce]", event.detail.elt);
+  const part = event.detail.elt;
+  const source = part?.closest("[data-announce]") ?? (part && $("[data-announce]", part));
   if (!source || source.dataset.announce === said.textContent) return;
   const finished = source.dataset.announceNow !== undefined;
   if (!finished && performance.now() - announcedAt < 10_000) return;

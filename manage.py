@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+"""The one command of Prüfstand. It makes its own environment first (portal/bootstrap.py)."""
+
+import os
+import sys
+
+
+def main() -> None:
+    from portal import bootstrap
+
+    bootstrap.enter(sys.argv)
+    if sys.argv[1:2] == ["test"]:
+        from portal import testing
+
+        sys.exit(testing.main(sys.argv[2:]))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
