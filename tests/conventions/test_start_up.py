@@ -18,7 +18,7 @@ from tests.services import free_port, wait_until
 from workers.processes import answers, web
 
 HEAVY = ["lm_eval", "torch", "transformers", "datasets", "pandas", "argilla", "langfuse", "openai"]
-MEMORY_MIB = 160  # measured: 92 MiB on Python 3.11; above this something heavy has crept in
+MEMORY_MIB = 160  # measured: 88 MiB on Python 3.11; above this something heavy has crept in
 
 # What a web process loads: the ASGI application, every URL with its view, a page.
 START = """
