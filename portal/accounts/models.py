@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Theme(models.TextChoices):
-    SYSTEM = "", _("As the system")
+    SYSTEM = "", _("System")
     LIGHT = "light", _("Light")
     DARK = "dark", _("Dark")
 

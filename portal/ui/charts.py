@@ -109,7 +109,7 @@ def forest(
         parts.append(_row(row, x))
     return format_html(
         '<div class="chart forest" role="group" aria-label="{}">'
-        '<svg class="scale" aria-hidden="true">{}</svg>{}</div>',
+        '<div class="rows"><svg class="scale" aria-hidden="true">{}</svg>{}</div></div>',
         title,
         axis,
         _joined(parts),

@@ -35,7 +35,7 @@ GROUPS: list[tuple[str, list[Entry]]] = [
         pgettext_lazy("navigation", "Evaluate"),
         [
             Entry(
-                "evals:leaderboards",
+                "evals:leaderboard",
                 _("Leaderboard"),
                 "board",
                 _("Which model is best, and which differences are real?"),

@@ -47,7 +47,8 @@ def page(browser: Browser, live_server: object) -> Iterator[Page]:
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+        expected = ("Failed to load resource", "Response Status Error Code")
+        if message.type in {"error", "warning"} and not message.text.startswith(expected):
             complaints.append(message.text)
 
     context = browser.new_context(base_url=live_server.url, locale="en-GB")

@@ -119,6 +119,9 @@ def test_the_navigation_opens_and_closes_on_a_phone(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(runs).to_be_hidden()
     expect(page.get_by_role("button", name="Menu")).to_be_focused()
+    page.get_by_role("button", name="Menu").click()
+    page.locator("#nav").get_by_role("button", name="Close").click()
+    expect(runs).to_be_hidden()
 
 
 def test_the_skip_link_leads_to_the_content(page: Page) -> None:
@@ -187,6 +190,19 @@ def test_a_dialog_opens_takes_the_keys_and_gives_the_focus_back(page: Page) -> N
     assert page.title() != "hit"  # not with a modifier
     page.keyboard.press("x")
     assert page.title() == "hit"
+
+
+def test_a_part_that_does_not_load_is_told_until_one_loads_again(page: Page) -> None:
+    sign_in(page)
+    page.goto("/-/ui")
+    answers = [503, 204]
+    page.route("**/part/", lambda route: route.fulfill(status=answers.pop(0)))
+    ask = "() => htmx.ajax('GET', '/part/', '#progress').catch(() => null)"
+    page.evaluate(ask)
+    told = page.get_by_text("The portal did not answer.")
+    expect(told).to_be_visible()
+    page.evaluate(ask)
+    expect(told).to_be_hidden()
 
 
 def test_a_message_can_be_dismissed(page: Page) -> None:

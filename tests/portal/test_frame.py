@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.conf import settings as project_settings
 from django.core.checks import run_checks
 from django.db import OperationalError, connection
@@ -29,6 +30,20 @@ def test_it_leads_to_every_part_and_marks_where_one_is() -> None:
     request = RequestFactory().get(reverse("evals:runs") + "7/samples/3/")
     links = [link for _label, links in Navigation(request) for link in links]
     assert [link.label for link in links if link.current] == ["Runs"]
+
+
+def test_an_app_tells_its_numbers_for_the_navigation(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def nav_counts(project: object) -> dict[str, int]:
+        asked.append(project)
+        return {"evals:runs": 3}
+
+    monkeypatch.setattr(apps.get_app_config("evals"), "nav_counts", nav_counts, raising=False)
+    erik = make_person("erik")
+    page = signed_in(erik).get("/").content.decode()
+    assert '>3<span class="visually-hidden"> active</span>' in page
+    assert asked == [erik.memberships.get().project]  # once, though the home page shows it twice
 
 
 def test_it_needs_few_queries_for_the_frame(django_assert_max_num_queries: object) -> None:
