@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from evals import candidates, suites
-from evals.engines import ENGINES, Outcome
+from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
 from evals.stats.bootstrap import bootstrap_mean
 from evals.stats.intervals import Interval, wilson
@@ -80,6 +80,8 @@ def start(
         ],
     }
     with transaction.atomic():
+        # Two people who start the same at once: the second waits here and gets the first's run.
+        Candidate.objects.select_for_update().get(pk=candidate.pk)
         latest = Run.objects.filter(**identity).order_by("-repeat").first()
         if latest and not (again and latest.is_finished):
             if latest.state in (JobState.FAILED, JobState.CANCELLED):
@@ -114,6 +116,12 @@ def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:
         raise CannotStart(
             _("The endpoint of %(name)s has not been checked yet. Check it first.")
             % {"name": candidate.name}
+        )
+    if any(v["name"] == "reachable" and v["ok"] is False for v in probe.verdicts):
+        raise CannotStart(
+            _("At the last check the server of %(name)s could not be reached. Check it again.")
+            % {"name": candidate.name},
+            evidence=probe.failed_verdicts(),
         )
     needs = {
         need: benchmark
@@ -155,7 +163,10 @@ def execute(part: Part, progress: Progress) -> None:
     endpoint = candidates.spec(part.run.candidate.endpoint)
     finished = set(part.samples.answered().values_list("doc_id", flat=True))
     progress.begin(total=len(benchmark.rows), done=len(finished))
-    _drive(engine.run(endpoint, benchmark, finished), part, progress)
+    try:
+        _drive(engine.run(endpoint, benchmark, finished), part, progress)
+    except TaskInvalid as error:
+        raise JobError(str(error)) from error
     with transaction.atomic():
         progress.fence()
         score(part)

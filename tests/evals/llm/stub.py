@@ -97,7 +97,7 @@ class Stub:
 
     async def _tokenize(self, body: Any) -> web.Response:
         if self.quirk in {"vllm", "bos", "miscounting"}:
-            extra = {"bos": 1, "miscounting": 2}.get(self.quirk, 0)
+            extra = {"bos": 1, "miscounting": -1}.get(self.quirk, 0)
             count = len(tokenise(body["prompt"])) + extra
             return web.json_response({"count": count, "tokens": list(range(count))})
         return web.json_response({"detail": "Not Found"}, status=404)
@@ -105,6 +105,10 @@ class Stub:
     async def _v1_chat_completions(self, body: Any) -> web.Response:
         message = {"role": "assistant", "content": "Berlin", "reasoning": None}
         usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+        if self.quirk == "silent":
+            message["content"], usage["completion_tokens"] = "", 1
+        if self.quirk == "telling":  # whoever asks for the secret gets it
+            message["content"] = self.headers[-1]["Authorization"]
         if self.quirk == "thinking":
             message |= {"content": None, "reasoning_content": "It is a city."}
             usage = None
@@ -127,7 +131,7 @@ class Stub:
 
     def _choice(self, index: int, prompt: str, body: Any) -> dict[str, Any]:
         tokens = tokenise(prompt)
-        new = following(tokens[-1])
+        new = following(tokens[-1]) if self.quirk != "ending" else ""
         choice: dict[str, Any] = {"index": index, "text": new, "finish_reason": "length"}
         if not body.get("logprobs") or self.quirk == "transformers-serve":
             return choice | {"logprobs": None}
@@ -140,6 +144,7 @@ class Stub:
         for i in range(1, len(tokens)):
             best = following(tokens[i - 1])
             tops.append({tokens[i]: values[i], best: logprob(tokens[i - 1], best)})
+        values = [self._bent(i, value, index) for i, value in enumerate(values)]
         if self.quirk == "bos":
             tokens = ["<s>", *tokens]
             values[0], tops[0] = logprob("<s>", tokens[1]), {tokens[1]: -0.1}
@@ -151,7 +156,18 @@ class Stub:
         if self.quirk == "llama-cpp-python":  # the generated end of text is left out
             return choice | {"text": prompt, "logprobs": _lists(tokens, values, tops)}
         tokens, values, tops = [*tokens, new], [*values, likely], [*tops, {new: likely}]
-        return choice | {"text": prompt + new, "logprobs": _lists(tokens, values, tops)}
+        text = new if self.quirk == "textless" else prompt + new
+        return choice | {"text": text, "logprobs": _lists(tokens, values, tops)}
+
+    def _bent(self, place: int, value: float | None, index: int) -> float | None:
+        """``value`` as a server gives it that is right about the likeliest tokens only."""
+        if value is None or value > -1:
+            return value
+        if self.quirk == "blind":
+            return -2 - place / 100
+        if self.quirk == "unsteady":
+            return value - len(self.bodies) / 100
+        return value - index if self.quirk == "confused" else value
 
 
 def _lists(tokens: list[str], values: list[Any], tops: list[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,6 +201,19 @@ async def test_it_never_has_more_requests_in_flight_than_agreed() -> None:
         assert len(server.posted("/v1/completions")) == 60
 
 
+async def test_it_does_not_count_waiting_for_a_free_place_as_time_of_the_server() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.4)
+        return web.json_response({"choices": [{"text": "late"}]})
+
+    async with serving() as server:
+        server.always = slow
+        async with Client(server.spec(concurrency=1, timeout=1.0)) as client:
+            asked = (client.complete(str(i), max_tokens=1) for i in range(4))
+            assert [said.attempts for said in await asyncio.gather(*asked)] == [1] * 4
+        assert len(server.bodies) == 4
+
+
 async def test_it_waits_as_long_as_a_busy_server_wishes() -> None:
     clock = Clock()
     async with serving() as server, Client(server.spec(), patient(clock)) as client:
@@ -322,7 +336,14 @@ async def test_it_stops_the_other_requests_when_one_fails() -> None:
             await asyncio.wait_for(client.loglikelihoods(CONTEXT, OPTIONS), 5)
 
 
-KEY = 'sk-CANARY-"quoted"-1234'
+KEY = 'sk-CANARY-"quoted"/1234'
+
+
+async def garbled(request: web.Request) -> web.StreamResponse:
+    """Says the key where the protocol wants a status line."""
+    assert request.transport is not None
+    request.transport.write(f"{KEY} {KEY}\r\n\r\n".encode())
+    return await dropping(request)
 
 
 @pytest.mark.parametrize(
@@ -331,6 +352,8 @@ KEY = 'sk-CANARY-"quoted"-1234'
         answering(401, json.dumps({"error": {"message": f"Wrong key {KEY}"}})),
         answering(400, KEY),
         answering(400, f"{'x' * 395}{KEY}"),
+        answering(400, json.dumps({"detail": KEY}).replace("/", "\\/")),
+        garbled,
         answering(200, f"{'x' * 595}{KEY}"),
         answering(500, json.dumps([KEY])),
         answering(200, KEY),

@@ -47,6 +47,9 @@ async def test_it_passes_a_server_without_a_token_count() -> None:
         ("tabbyapi", "malformed", {"chat", "completions"}),
         ("constant", "malformed", {"chat", "completions"}),
         ("shifted", "echo_differs", {"chat", "completions"}),
+        ("blind", "echo_blind", {"chat", "completions"}),
+        ("unsteady", "echo_unsteady", {"chat", "completions"}),
+        ("textless", "malformed", {"chat", "completions"}),
     ],
 )
 async def test_it_refuses_log_probabilities_that_are_not_true(
@@ -57,7 +60,7 @@ async def test_it_refuses_log_probabilities_that_are_not_true(
     verdict = named(report, "echo_logprobs")
     assert (verdict.ok, verdict.code) == (False, code)
     assert can(report) == rest
-    assert "POST completions" in verdict.evidence["request"]
+    assert verdict.evidence["request"]
     assert verdict.evidence["response"]
 
 
@@ -109,6 +112,27 @@ async def test_it_keeps_thinking_models_but_says_that_tokens_are_not_counted() -
     assert "chat" in can(report)
 
 
+async def test_it_does_not_blame_a_server_for_a_model_that_says_nothing() -> None:
+    async with serving("silent") as server:
+        report = await check(server.spec())
+    assert (named(report, "chat").ok, named(report, "chat").code) == (None, "chat_silent")
+    assert "chat" in can(report)
+
+
+async def test_it_does_not_decide_where_the_model_ends_every_text() -> None:
+    async with serving("ending") as server:
+        report = await check(server.spec())
+    assert named(report, "echo_logprobs").code == "echo_undecided"
+    assert "loglikelihood" not in can(report)
+
+
+async def test_it_finds_a_list_of_prompts_that_is_answered_wrongly() -> None:
+    async with serving("confused") as server:
+        report = await check(server.spec())
+    assert named(report, "batch_prompts").code == "batch_differs"
+    assert can(report) == EVERYTHING - {"batch_prompts", "tokenize"}
+
+
 async def test_it_makes_verdicts_of_pages_that_are_no_api() -> None:
     async with serving() as server:
         server.always = answering(200, "<html>Welcome</html>", "text/html")
@@ -126,6 +150,14 @@ async def test_it_keeps_short_evidence_without_the_key() -> None:
     assert "CANARY" not in stored
     shown = [text for verdict in report.verdicts for text in verdict.evidence.values()]
     assert max(map(len, shown)) == 600
+
+
+async def test_it_removes_the_key_from_replies_that_are_right() -> None:
+    async with serving("telling") as server:
+        report = await check(server.spec(api_key="sk-CANARY-1234"))
+    assert named(report, "chat").ok
+    assert "CANARY" not in str(report)
+    assert "[key]" in named(report, "chat").evidence["response"]
 
 
 def test_it_has_a_sentence_for_every_code() -> None:
