@@ -45,8 +45,7 @@ def load(project: Project, folder: Path) -> Suite:
     """
     entry = _read(folder / "suite.yaml")
     questions = {
-        item["questions"]: (folder / item["questions"]).read_text(encoding="utf-8")
-        for item in entry["benchmarks"]
+        item["questions"]: _text(folder / item["questions"]) for item in entry["benchmarks"]
     }
     digest = _digest(entry, questions)
     version = int(entry.get("version", 1))
@@ -127,10 +126,17 @@ def write_task_files(suite: Suite, folder: Path) -> list[str]:
     return names
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        entry = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
         raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
     for message in _faults(entry):
         raise SuiteInvalid(f"{path.parent.name}/{path.name}: {message}")
@@ -145,7 +151,20 @@ def _faults(entry: Any) -> Iterator[str]:
     for field in ("slug", "name", "benchmarks"):
         if not entry.get(field):
             yield f"{field} is missing."
-    for index, item in enumerate(entry.get("benchmarks") or []):
+    version = entry.get("version", 1)
+    if not isinstance(version, int) or version < 1:
+        yield f"version is {version!r}; write a whole number from 1."
+    items = entry.get("benchmarks") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        yield "benchmarks is not a list of mappings."
+        return
+    names = [item.get("name") for item in items]
+    for index, item in enumerate(items):
+        if names.index(item.get("name")) != index:
+            yield f"benchmarks[{index}].name {item.get('name')!r} is there already."
+        for field in ("task", "options"):
+            if not isinstance(item.get(field, {}), dict):
+                yield f"benchmarks[{index}].{field} is not a mapping."
         for field in (*REQUIRED, "task"):
             if not item.get(field):
                 yield f"benchmarks[{index}].{field} is missing."
@@ -154,13 +173,14 @@ def _faults(entry: Any) -> Iterator[str]:
                 f"benchmarks[{index}].scoring is {item.get('scoring')!r}; "
                 f"write one of {', '.join(Scoring.values)}."
             )
-        if Path(str(item.get("questions"))).name != item.get("questions"):
+        questions = item.get("questions")
+        if questions == ".." or Path(str(questions)).name != questions:
             yield f"benchmarks[{index}].questions must be a file name in the suite's folder."
 
 
 def _question_set(text: str, name: str) -> QuestionSet:
     count = 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

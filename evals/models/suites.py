@@ -24,7 +24,8 @@ class QuestionSet(models.Model):
         return self.sha256[:12]
 
     def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.lines.splitlines() if line.strip()]
+        # Not splitlines(): that cuts at U+2028 and U+0085 too, which JSON strings may hold.
+        return [json.loads(line) for line in self.lines.split("\n") if line.strip()]
 
 
 class SuiteQuerySet(models.QuerySet["Suite"]):
