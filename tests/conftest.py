@@ -6,7 +6,8 @@ import os
 import tempfile
 
 # Before Django reads its settings: tests never touch the data of this checkout.
-os.environ.setdefault("PORTAL_DATA_DIR", tempfile.mkdtemp(prefix="portal-tests-"))
+_data = tempfile.TemporaryDirectory(prefix="portal-tests-")
+os.environ.setdefault("PORTAL_DATA_DIR", _data.name)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs a loop in this thread
