@@ -41,7 +41,8 @@ def test_every_sentence_has_a_german_one(template: Path) -> None:
     compared = subprocess.run(
         ["msgcmp", str(ROOT / CATALOGUE), str(template)], capture_output=True, text=True
     )
-    assert compared.returncode == 0 and not compared.stderr, compared.stderr[-4000:]
+    complaints = compared.stderr.splitlines()
+    assert complaints == [], f"{len(complaints)} complaints:\n" + "\n".join(complaints[:20])
 
 
 def test_placeholders_are_the_same_in_both_languages() -> None:
