@@ -10,9 +10,9 @@ def main() -> None:
 
     bootstrap.enter(sys.argv)
     if sys.argv[1:2] == ["test"]:
-        from portal import testing
+        from tests.__main__ import main as run_tests
 
-        sys.exit(testing.main(sys.argv[2:]))
+        sys.exit(run_tests(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     from django.core.management import execute_from_command_line
 

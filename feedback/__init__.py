@@ -1,1 +1,4 @@
-"""What people and production say about the models. Filled by the feedback features; the import contracts guard it already."""
+"""What people and production say about the models.
+
+Filled by the feedback features; the import contracts guard it already.
+"""

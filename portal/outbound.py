@@ -70,35 +70,52 @@ NAT64 = ip_network("64:ff9b::/96")
 COMPATIBLE = ip_network("::/96")
 ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
-SETTING = "Add the host or its network to PORTAL_OUTBOUND_ALLOW."
+
+def gettext_noop(sentence: str) -> str:
+    """Mark ``sentence`` for the catalogues; whoever shows it translates it."""
+    return sentence
+
+
+SETTING = gettext_noop("Add the host or its network to PORTAL_OUTBOUND_ALLOW.")
 REFUSALS: dict[str, tuple[str, str]] = {
-    "malformed": ("The address cannot be read.", "Write it as http://host:port/v1."),
-    "scheme": ("Only http and https are allowed.", "Write it as http://host:port/v1."),
+    "malformed": (
+        gettext_noop("The address cannot be read."),
+        gettext_noop("Write it as http://host:port/v1."),
+    ),
+    "scheme": (
+        gettext_noop("Only http and https are allowed."),
+        gettext_noop("Write it as http://host:port/v1."),
+    ),
     "credentials": (
-        "The address holds a user name or password.",
-        "Remove the part before the @ and enter a key instead.",
+        gettext_noop("The address holds a user name or password."),
+        gettext_noop("Remove the part before the @ and enter a key instead."),
     ),
     "number": (
-        "The host is a number that programs read differently.",
-        "Write an IP address as four decimal numbers, or in brackets.",
+        gettext_noop("The host is a number that programs read differently."),
+        gettext_noop("Write an IP address as four decimal numbers, or in brackets."),
     ),
     "metadata": (
-        "It is a metadata, link-local or reserved address.",
-        "Such addresses are always refused; PORTAL_OUTBOUND_ALLOW does not change that.",
+        gettext_noop("It is a metadata, link-local or reserved address."),
+        gettext_noop(
+            "Such addresses are always refused; PORTAL_OUTBOUND_ALLOW does not change that."
+        ),
     ),
-    "not_allowed": ("The host is not on the list of allowed hosts and networks.", SETTING),
+    "not_allowed": (
+        gettext_noop("The host is not on the list of allowed hosts and networks."),
+        SETTING,
+    ),
     "resolves_elsewhere": (
-        "The name resolves to an address outside the allowed networks.",
+        gettext_noop("The name resolves to an address outside the allowed networks."),
         SETTING,
     ),
     "redirect": (
-        "The server answers with a redirect, which is never followed.",
-        "Enter the final address, and allow it in PORTAL_OUTBOUND_ALLOW.",
+        gettext_noop("The server answers with a redirect, which is never followed."),
+        gettext_noop("Enter the final address, and allow it in PORTAL_OUTBOUND_ALLOW."),
     ),
-    "proxy": ("Connections through a proxy are not allowed.", SETTING),
+    "proxy": (gettext_noop("Connections through a proxy are not allowed."), SETTING),
     "too_large": (
-        "The reply is larger than allowed.",
-        "Raise PORTAL_OUTBOUND_MAX_BYTES if replies of this size are expected.",
+        gettext_noop("The reply is larger than allowed."),
+        gettext_noop("Raise PORTAL_OUTBOUND_MAX_BYTES if replies of this size are expected."),
     ),
 }
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from portal.environment import flag, listed, local_secret, number
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(os.environ.get("PORTAL_DATA_DIR", BASE_DIR / "var")).resolve()
+DATA_DIR = Path(os.environ.get("PORTAL_DATA_DIR") or BASE_DIR / "var").resolve()
 
 DEBUG = flag("PORTAL_DEBUG", False)
 SECRET_KEY = os.environ.get("PORTAL_SECRET_KEY") or local_secret(DATA_DIR / "keys" / "session.key")
@@ -127,7 +127,7 @@ LANGUAGES = [("en", _("English")), ("de", _("German"))]
 LOCALE_PATHS = [BASE_DIR / "portal" / "locale"]
 USE_I18N = True
 USE_THOUSAND_SEPARATOR = True
-TIME_ZONE = os.environ.get("PORTAL_TIME_ZONE", "UTC")
+TIME_ZONE = os.environ.get("PORTAL_TIME_ZONE") or "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
@@ -168,6 +168,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("PORTAL_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("PORTAL_LOG_LEVEL") or "INFO"},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "celery.worker.request": {"level": "WARNING"},  # expired sweeps
+    },
 }

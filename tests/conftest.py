@@ -12,12 +12,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs a loop in this thread
 
-import pytest
-from django.test import Client
+import pytest  # noqa: E402
+from django.test import Client  # noqa: E402
 
 pytest_plugins = ["tests.real", "tests.services"]
 
-from portal.accounts.models import Membership, Project, Role, User
+from portal.accounts.models import Membership, Project, Role, User  # noqa: E402
 
 
 @pytest.fixture

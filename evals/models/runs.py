@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from evals.models.candidates import Candidate
 from evals.models.suites import Benchmark, Suite
+from evals.words import titled
 from portal.accounts.models import Project
 from workers.models import Job, JobQuerySet, JobState
 
@@ -20,12 +21,16 @@ class RunQuerySet(JobQuerySet):
 
     def for_list(self) -> RunQuerySet:
         """With names and the progress of the parts: one query for a whole page."""
-        return self.select_related("candidate__endpoint", "suite").annotate(
-            parts_done=models.Sum("parts__done"),
-            parts_total=models.Sum("parts__total"),
-            parts_errors=models.Sum("parts__errors"),
-            parts_version=models.Sum("parts__version"),
-        )
+        return (
+            self.select_related("candidate__endpoint", "suite")
+            .annotate(
+                parts_done=models.Sum("parts__done"),
+                parts_total=models.Sum("parts__total"),
+                parts_errors=models.Sum("parts__errors"),
+                parts_version=models.Sum("parts__version"),
+            )
+            .order_by("-pk")
+        )  # an aggregate drops the table's own order
 
 
 class Run(Job):
@@ -139,7 +144,7 @@ class Part(Job):
 
     @property
     def title(self) -> str:
-        return f"{self.run.title} · {self.benchmark.title}"
+        return f"{self.run.title} · {titled(self.benchmark.title)}"
 
     @property
     def project(self) -> Project:

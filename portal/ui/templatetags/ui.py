@@ -173,6 +173,13 @@ def may(request: HttpRequest, role: str) -> bool:
 
 
 @register.filter
+def told(message: str) -> str:
+    """A stored message: its first line is a sentence of ours, the rest what a server said."""
+    sentence, line, rest = message.partition("\n")
+    return f"{gettext(sentence)}{line}{rest}"
+
+
+@register.filter
 def percent(value: float | None, digits: int = 0) -> str:
     """A share (0 to 1) as ``62 %``."""
     return "–" if value is None else gettext("%(n)s %%") % {"n": decimal(value * 100, digits)}

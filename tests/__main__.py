@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from evals.demo import models
+from tests import services
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a test needs → the Debian package that brings it.
@@ -36,10 +37,11 @@ def main(arguments: list[str]) -> int:
     prepare_models()
     began = time.monotonic()
     results = {"SQLite": pytest([])}
-    with ExitStack() as stack:
-        url = stack.enter_context(postgresql())
-        if url:
+    try:
+        with services.postgresql() as url:
             results["PostgreSQL"] = pytest(["-m", f"not ({ONCE})"], {"DATABASE_URL": url})
+    except services.Missing as reason:
+        print(f"No run on PostgreSQL: {reason}")
     for name, status in results.items():
         print(f"{name}: {'passed' if status == 0 else 'FAILED'}")
     print(f"Tests took {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
@@ -82,23 +84,11 @@ def present(program: str) -> bool:
 
 def prepare_models() -> None:
     """Environment and checkpoints of the real-vLLM tier, made once; without them it is skipped."""
-    sys.path.insert(0, str(ROOT))
-    from evals.demo import models
-
     try:
         models.ensure(models.FOLDER, print)
     except models.Unavailable as error:
         print(f"The tests on a real model server will be skipped: {error}", flush=True)
 
 
-@contextmanager
-def postgresql() -> Iterator[str | None]:
-    """The URL of a PostgreSQL server for one test run; None where there is none."""
-    from tests import services
-
-    try:
-        with services.postgresql() as url:
-            yield url
-    except services.Missing as error:
-        print(f"No run on PostgreSQL: {error}")
-        yield None
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
