@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from evals import candidates
@@ -81,7 +82,7 @@ class CandidateForm(forms.ModelForm):
         try:
             candidates.outbound_policy().check_url(url)
         except OutboundRefused as error:
-            raise forms.ValidationError(f"{error.reason} {error.hint}") from error
+            raise forms.ValidationError(f"{gettext(error.reason)} {gettext(error.hint)}") from error
         return url
 
     def clean_name(self) -> str:

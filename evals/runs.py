@@ -13,12 +13,14 @@ import numpy as np
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from evals import candidates, suites
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
 from evals.stats.bootstrap import bootstrap_mean
 from evals.stats.intervals import Interval, wilson
+from evals.words import titled, word
 from portal.accounts.models import User
 from workers import jobs
 from workers.models import JobState
@@ -28,6 +30,7 @@ PATIENCE = 16  # failed samples in a row, beyond the concurrency, before a part 
 COVERAGE = 0.95  # below this share of answered samples a score is not valid
 DISTANCES = ("p_gold", "nll", "brier", "margin")
 HEARTBEAT = 0.5  # seconds between looks at the cancel flag
+GONE = gettext_noop("Too many samples failed in a row. The server's last error:")
 SAMPLE_FIELDS = [
     "prompt", "target", "answer", "correct", "value", "metrics", "choices", "loglikelihoods",
     *DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms", "attempts", "raw",
@@ -132,7 +135,10 @@ def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:
     if missing:
         raise CannotStart(
             _("%(title)s needs what this server cannot do: %(missing)s.")
-            % {"title": needs[missing[0]].title, "missing": ", ".join(missing)},
+            % {
+                "title": titled(needs[missing[0]].title),
+                "missing": ", ".join(word(need) for need in missing),
+            },
             evidence=probe.failed_verdicts(),
         )
     return probe
@@ -190,10 +196,7 @@ async def _drive(batches: Any, part: Part, progress: Progress) -> None:
                 for outcome in batch:
                     failed_in_a_row = failed_in_a_row + 1 if outcome.error else 0
                     if failed_in_a_row >= patience:
-                        raise ServerGone(
-                            _("%(count)s samples failed in a row, the last with: %(error)s")
-                            % {"count": failed_in_a_row, "error": outcome.error}
-                        )
+                        raise ServerGone(f"{GONE}\n{outcome.error}")
 
     async def beat() -> None:
         while True:

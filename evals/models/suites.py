@@ -9,6 +9,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from evals.words import titled
 from portal.accounts.models import Project
 
 
@@ -55,7 +56,7 @@ class Suite(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} v{self.version}"
+        return f"{titled(self.name)} v{self.version}"
 
     def get_absolute_url(self) -> str:
         return reverse("evals:suite", args=[self.pk])

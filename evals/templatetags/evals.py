@@ -14,9 +14,12 @@ from django.utils.translation import get_language_info, gettext, gettext_lazy, p
 from evals.leaderboard import Gap
 from evals.llm import SENTENCES
 from evals.models import Score
+from evals.words import titled, word
 from portal.ui.templatetags.ui import decimal, text
 
 register = template.Library()
+register.filter(titled)
+register.filter(word)
 
 PROBES = {
     "reachable": gettext_lazy("Reachable"),
@@ -88,7 +91,7 @@ def tip(score: Score) -> str:
             f"{points(score.value)} {span(score.low, score.high)}",
             gettext("%(answered)s of %(asked)s answered")
             % {"answered": score.answered, "asked": score.asked},
-            f"{score.metric} · {score.method}",
+            f"{score.metric} · {word(score.method)}",
         ]
     )
 

@@ -147,4 +147,4 @@ def _forest(rows: list[Row]) -> str:
         for row in rows
         if row.overall
     ]
-    return charts.forest(bars, _("Overall score with 95 % interval")) if bars else ""
+    return charts.forest(bars, _("Overall score of each model")) if bars else ""

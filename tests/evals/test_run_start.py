@@ -96,7 +96,7 @@ def test_it_refuses_an_endpoint_that_changed_since_its_check(project: Project) -
 def test_it_refuses_what_the_server_cannot_do_and_shows_the_evidence(project: Project) -> None:
     candidate = make_candidate(project, can=["chat", "completions"])
     suite = make_suite(project)
-    with pytest.raises(runs.CannotStart, match=r"Choice colours.*loglikelihood") as refused:
+    with pytest.raises(runs.CannotStart, match=r"Choice colours.*Log-probabilities") as refused:
         runs.start(candidate, suite)
     (verdict,) = refused.value.evidence
     assert verdict["name"] == "echo_logprobs"

@@ -1,0 +1,53 @@
+"""Words that stand as data, in English, and are shown in the reader's language."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
+
+# Texts of the shipped suites (evals/data/suites). Those of other suites are shown as they are.
+SHIPPED = frozenset(
+    {
+        gettext_noop("Demo suite"),
+        gettext_noop("Multiple choice, as taught"),
+        gettext_noop("Multiple choice, reworded"),
+        gettext_noop("Short answer, as taught"),
+        gettext_noop("Short answer, reworded"),
+        gettext_noop(
+            "What the two demo models were taught: capitals, colours, opposites, sums and days, "
+            "in four languages. Once in the wordings of the training text, once in wordings the "
+            "models never saw; once as a choice among four answers scored by log-likelihood, once "
+            "as a short generated answer scored by exact match."
+        ),
+    }
+)
+
+# Codes that rows hold: capabilities, kinds of errors, sides of an exchange, methods.
+CODES = {
+    "chat": gettext_lazy("Chat"),
+    "completions": gettext_lazy("Completions"),
+    "loglikelihood": gettext_lazy("Log-probabilities of a given text"),
+    "refused by policy": gettext_lazy("refused by policy"),
+    "connection": gettext_lazy("connection"),
+    "timeout": gettext_lazy("time-out"),
+    "rate limited": gettext_lazy("overload"),
+    "server error": gettext_lazy("server error"),
+    "bad request": gettext_lazy("bad request"),
+    "not found": gettext_lazy("not found"),
+    "unauthorised": gettext_lazy("unauthorised"),
+    "malformed reply": gettext_lazy("malformed reply"),
+    "too large": gettext_lazy("too large"),
+    "request": gettext_lazy("Request"),
+    "response": gettext_lazy("Reply"),
+    "wilson": gettext_lazy("Wilson interval"),
+    "bootstrap": gettext_lazy("bootstrap"),
+}
+
+
+def titled(text: str) -> str:
+    """A name or description of a suite or benchmark."""
+    return gettext(text) if text in SHIPPED else text
+
+
+def word(code: str) -> str:
+    """A stored code in words; the code itself when it is not known."""
+    return str(CODES.get(code, code))
