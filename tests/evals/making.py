@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from django.db import transaction
 from django.test import TestCase
 from django.utils import timezone
 
@@ -148,7 +147,7 @@ def answer(
     } | changes
 
 
-def write_suite(folder: Path, benchmarks: Sequence[dict[str, Any]], **fields: Any) -> Path:
+def write_suite(folder: Path, benchmarks: Sequence[dict[str, Any]], /, **fields: Any) -> Path:
     """A suite's files as a person would write them."""
     entries = []
     for benchmark in benchmarks:
@@ -213,9 +212,3 @@ def carry_out(run: Run) -> Run:
     run = Run.objects.get(pk=run.pk)
     run.count_up(run.children())
     return run
-
-
-def start(candidate: Candidate, suite: Suite, **options: Any) -> Run:
-    """``runs.start`` without pokes: nobody listens here."""
-    with transaction.atomic():
-        return runs.start(candidate, suite, **options)
