@@ -53,7 +53,8 @@ def redacted(text: str, key: str) -> str:
     """``text`` without ``key``, also where JSON has escaped it."""
     if len(key) < 4:  # too short to be a secret, and part of ordinary words
         return text
-    for form in {key, json.dumps(key)[1:-1]}:
+    written = json.dumps(key)[1:-1]
+    for form in {key, written, written.replace("/", "\\/")}:
         text = text.replace(form, "[key]")
     return text
 

@@ -23,8 +23,9 @@ async def pooled(
     the iterator when a slot is free, not before. With ``pulse`` an empty list comes after
     that many seconds without a result, so a caller can look after other things.
 
-    An exception of ``work`` cancels what runs; results that finished with it are still given,
-    then the exception is raised. Closing the generator (``contextlib.aclosing``) cancels too.
+    When ``work`` raises, results that finished with it are still given; then what runs is
+    cancelled and the exception raised. Closing the generator (``contextlib.aclosing``)
+    cancels too.
     """
     waiting = iter(items)
     running: list[asyncio.Future[R]] = []
@@ -45,7 +46,6 @@ async def pooled(
             running = [task for task in running if not task.done()]
             failed = [task for task in done if task.cancelled() or task.exception()]
             if failed:
-                await _cancel(running)
                 if kept := [task.result() for task in done if task not in failed]:
                     yield kept
                 failed[0].result()

@@ -132,7 +132,7 @@ def boundary(echo: Echo, context: str, text: str) -> int | None:
     if front not in starts or front + len(context) not in starts:
         return None
     # The first of equal starts: a token that shows no text is the head of what follows.
-    return max(starts.index(front + len(context)), 1 if front else 0)
+    return starts.index(front + len(context))
 
 
 def move_spaces(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
