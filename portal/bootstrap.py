@@ -35,7 +35,7 @@ def enter(argv: list[str]) -> None:
     if inside and environments.is_ready(home, lock):
         return
     # The environment has no pip of its own; its maker's is used for whatever comes later.
-    os.environ.setdefault("PORTAL_HOST_PYTHON", environments.host_python())
+    os.environ.setdefault("PORTAL_HOST_PYTHON", sys.executable)
     try:
         python = environments.ensure(home, lock, covers=(RUNTIME,))
     except environments.InstallFailed as error:

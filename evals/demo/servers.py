@@ -99,7 +99,7 @@ class ModelServer:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment | ENVIRONMENT,
+                env=environment | ENVIRONMENT | {"VLLM_CACHE_ROOT": str(self.log.parent / "vllm")},
                 start_new_session=True,
             )
         if self.on_line:
