@@ -14,7 +14,7 @@ from typing import NamedTuple
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-LONGEST_NAME = 23  # characters that fit beside the whiskers
+LONGEST_NAME = 21  # characters that fit beside the whiskers
 
 
 class Bar(NamedTuple):

@@ -51,7 +51,8 @@ def page(browser: Browser, live_server: object) -> Iterator[Page]:
         if message.type in {"error", "warning"} and not message.text.startswith(expected):
             complaints.append(message.text)
 
-    context = browser.new_context(base_url=live_server.url, locale="en-GB")
+    # Without motion: on a busy machine Chromium gives up view transitions and says so.
+    context = browser.new_context(base_url=live_server.url, locale="en-GB", reduced_motion="reduce")
     context.set_default_timeout(10_000)
     page = context.new_page()
     page.on("console", note)
