@@ -42,7 +42,7 @@ async def listening(handler: Handler | None = None) -> AsyncIterator[Canary]:
         canary.requests.append(request)
         return await handler(request) if handler else web.Response(text="reached")
 
-    runner = web.ServerRunner(web.Server(answer))
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
