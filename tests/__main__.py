@@ -27,6 +27,13 @@ PACKAGES = {
 PLACES = ("/usr/lib/postgresql",)  # Debian keeps PostgreSQL's programs off the PATH
 # What does not touch the database, or brings its own, is tested once.
 ONCE = "browser or vllm or services"
+ON_EVERY_DATABASE = ["tests/portal", "tests/workers", "tests/evals"]
+WITHOUT_DATABASE = [
+    "tests/evals/stats",
+    "tests/evals/llm",
+    "tests/evals/demo",
+    "tests/evals/engines",
+]
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +46,8 @@ def main(arguments: list[str]) -> int:
     results = {"SQLite": pytest([])}
     try:
         with services.postgresql() as url:
-            results["PostgreSQL"] = pytest(["-m", f"not ({ONCE})"], {"DATABASE_URL": url})
+            chosen = [*ON_EVERY_DATABASE, *(f"--ignore={path}" for path in WITHOUT_DATABASE)]
+            results["PostgreSQL"] = pytest([*chosen, "-m", f"not ({ONCE})"], {"DATABASE_URL": url})
     except services.Missing as reason:
         print(f"No run on PostgreSQL: {reason}")
     for name, status in results.items():

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -13,8 +14,9 @@ from django.utils.translation import get_language_info, gettext, gettext_lazy, p
 
 from evals.leaderboard import Gap
 from evals.llm import SENTENCES
-from evals.models import Score
+from evals.models import Candidate, Run, Score, Suite
 from evals.words import titled, word
+from portal.accounts.models import Project
 from portal.ui.templatetags.ui import decimal, text
 
 register = template.Library()
@@ -158,3 +160,40 @@ def exchange(prompt: str, lang: str) -> SafeString:
 def whole(value: float | None) -> str:
     """A whole number in the reader's notation."""
     return "–" if value is None else number_format(round(value), decimal_pos=0, use_l10n=True)
+
+
+@register.simple_tag
+def recent_runs(project: Project, longest: int = 5) -> list[Run]:
+    """The newest runs of ``project`` with their progress, for the home page."""
+    runs = list(Run.objects.in_project(project).for_list()[:longest])
+    for run in runs:
+        run.count_up()
+    return runs
+
+
+@register.simple_tag
+def next_step(project: Project) -> dict[str, str] | None:
+    """What a new project should do next; None once two models are measured."""
+    if not Candidate.objects.in_project(project).exists():
+        return {
+            "title": gettext("Register your first model"),
+            "text": gettext("The portal checks what its server can do and says so with evidence."),
+            "label": gettext("Register a model"),
+            "url": reverse("evals:candidate_new"),
+        }
+    if not Suite.objects.in_project(project).exists():
+        return {
+            "title": gettext("Install a suite"),
+            "text": gettext("A suite is a fixed set of questions; one comes with the portal."),
+            "label": gettext("Suites"),
+            "url": reverse("evals:suites"),
+        }
+    measured = Run.objects.in_project(project).values("candidate").distinct().count()
+    if measured < 2:
+        return {
+            "title": gettext("Measure two models"),
+            "text": gettext("Then the leaderboard says which is better, and how surely."),
+            "label": gettext("New run"),
+            "url": reverse("evals:run_new"),
+        }
+    return None
