@@ -121,6 +121,7 @@ class Supervisor:
         self._stopping = True  # a further signal now only hurries
         if self._keeper is None or self._stopped.is_set():
             return
+        self._say("stopping")
         self._orders.put(self._stop_all)
         while not self._stopped.wait(0.2):
             if not self._keeper.is_alive():

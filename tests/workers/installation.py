@@ -44,13 +44,17 @@ class Installation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._started:
-            self.kill(process)
+        self.stop()
         assert self._control.stdin
         self._control.stdin.close()
         self._control.wait(timeout=20)
         assert self._control.stdout
         self._control.stdout.close()
+
+    def stop(self) -> None:
+        """Kill the workers and the clock; database and broker stay."""
+        while self._started:
+            self.kill(self._started.pop())
 
     def do(self, verb: str, **arguments: Any) -> Any:
         assert self._control.stdin and self._control.stdout

@@ -17,7 +17,7 @@ import workers.celery  # noqa: F401 - registers embedded://
 
 MESSAGES, PRODUCERS, CONSUMERS = 2000, 4, 3
 QUEUE = Queue("jobs", Exchange("jobs"), "jobs")
-spawn = multiprocessing.get_context("spawn")
+fork = multiprocessing.get_context("fork")
 
 
 def produce(url: str, numbers: range) -> None:
@@ -52,11 +52,11 @@ def test_it_delivers_each_of_2000_messages_once_to_competing_consumers(tmp_path:
     url = f"embedded://{tmp_path / 'broker'}"
     share = MESSAGES // PRODUCERS
     producers = [
-        spawn.Process(target=produce, args=(url, range(n * share, (n + 1) * share)))
+        fork.Process(target=produce, args=(url, range(n * share, (n + 1) * share)))
         for n in range(PRODUCERS)
     ]
     targets, all_sent = [tmp_path / f"got-{n}" for n in range(CONSUMERS)], tmp_path / "all-sent"
-    consumers = [spawn.Process(target=consume, args=(url, t, all_sent)) for t in targets]
+    consumers = [fork.Process(target=consume, args=(url, t, all_sent)) for t in targets]
     start = monotonic()
     for process in [*producers, *consumers]:
         process.start()

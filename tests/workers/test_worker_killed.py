@@ -48,54 +48,55 @@ def test_it_cancels_a_running_job_within_two_seconds(installation: Installation)
     assert made and installation.do("look", pk=pk)["done"] == len(made)
 
 
-def test_it_resumes_a_cancelled_job_and_repeats_nothing(installation: Installation) -> None:
-    installation.worker(1)
-    pk = installation.do("enqueue", items=20, pause=0.1)
-    wait_until(lambda: len(installation.do("stops", pk=pk)) >= 5, "five stops")
-    installation.do("cancel", pk=pk)
-    installation.wait_for(pk, "cancelled", 5)
-    installation.do("resume", pk=pk)
-    installation.wait_for(pk, "done")
-    assert installation.do("stops", pk=pk) == list(range(20))
-    assert installation.asked(pk).total() <= 21
+def test_it_resumes_a_cancelled_job_and_repeats_nothing(laptop: Installation) -> None:
+    laptop.worker(1)
+    pk = laptop.do("enqueue", items=20, pause=0.1)
+    wait_until(lambda: len(laptop.do("stops", pk=pk)) >= 5, "five stops")
+    laptop.do("cancel", pk=pk)
+    laptop.wait_for(pk, "cancelled", 5)
+    laptop.do("resume", pk=pk)
+    laptop.wait_for(pk, "done")
+    assert laptop.do("stops", pk=pk) == list(range(20))
+    assert laptop.asked(pk).total() <= 21
 
 
 def test_it_gives_jobs_back_at_once_when_the_worker_is_told_to_stop(
-    installation: Installation,
+    laptop: Installation,
 ) -> None:
-    worker = installation.worker(1)
-    pk = installation.do("enqueue", items=30, pause=0.1)
-    wait_until(lambda: installation.do("stops", pk=pk), "the first stop")
+    worker = laptop.worker(1)
+    pk = laptop.do("enqueue", items=30, pause=0.1)
+    wait_until(lambda: laptop.do("stops", pk=pk), "the first stop")
     start = monotonic()
     worker.send_signal(signal.SIGTERM)
     worker.wait(timeout=15)
     print(f"worker stopped in {monotonic() - start:.1f} s")
-    found = installation.do("look", pk=pk)
+    found = laptop.do("look", pk=pk)
     assert (found["state"], found["owner"], found["attempts"]) == ("queued", "", 0)
-    installation.worker(1)  # no sweeper runs here: the job's own poke waits in the broker
-    installation.wait_for(pk, "done")
-    assert installation.do("stops", pk=pk) == list(range(30))
+    laptop.worker(1)  # no sweeper runs here: the job's own poke waits in the broker
+    laptop.wait_for(pk, "done")
+    assert laptop.do("stops", pk=pk) == list(range(30))
 
 
-def test_it_leaves_no_busy_process_behind_when_the_worker_dies(installation: Installation) -> None:
-    worker = installation.worker(1)
-    pk = installation.do("enqueue", items=1000, pause=0.1)
-    wait_until(lambda: installation.do("stops", pk=pk), "the first stop")
+def test_it_leaves_no_busy_process_behind_when_the_worker_dies(laptop: Installation) -> None:
+    worker = laptop.worker(1)
+    pk = laptop.do("enqueue", items=1000, pause=0.1)
+    wait_until(lambda: laptop.do("stops", pk=pk), "the first stop")
     worker.kill()  # the main process alone
     worker.wait()
     wait_until(lambda: not _group_exists(worker.pid), "the group is empty", 5)
-    assert len(installation.do("stops", pk=pk)) < 1000
+    assert len(laptop.do("stops", pk=pk)) < 1000
+    laptop.do("cancel", pk=pk)  # for the tests after this one
 
 
-def test_it_tells_people_why_a_job_failed_and_nothing_else(installation: Installation) -> None:
-    installation.worker(1)
-    refused, broken = (installation.do("enqueue", mode=mode) for mode in ("refuse", "break"))
-    installation.wait_for(refused, "failed")
-    installation.wait_for(broken, "failed")
-    assert installation.do("look", pk=refused)["message"] == "The shop is closed."
-    message = installation.do("look", pk=broken)["message"]
+def test_it_tells_people_why_a_job_failed_and_nothing_else(laptop: Installation) -> None:
+    laptop.worker(1)
+    refused, broken = (laptop.do("enqueue", mode=mode) for mode in ("refuse", "break"))
+    laptop.wait_for(refused, "failed")
+    laptop.wait_for(broken, "failed")
+    assert laptop.do("look", pk=refused)["message"] == "The shop is closed."
+    message = laptop.do("look", pk=broken)["message"]
     assert "unexpected error" in message and "secret" not in message
-    assert "ZeroDivisionError: secret detail" in installation.log()
+    assert "ZeroDivisionError: secret detail" in laptop.log()
 
 
 def test_it_keeps_a_job_that_was_queued_while_the_broker_was_away(tmp_path: Path) -> None:
