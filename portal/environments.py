@@ -44,9 +44,9 @@ IN_UV = {
 }
 # pip's options that change nothing about where packages come from.
 HARMLESS = {
-    "break-system-packages", "disable-pip-version-check", "no-color", "no-compile", "no-input",
-    "no-python-version-warning", "no-warn-script-location", "progress-bar", "quiet", "retries",
-    "require-virtualenv", "root-user-action", "verbose",
+    "break-system-packages", "config-file", "disable-pip-version-check", "no-color", "no-compile",
+    "no-input", "no-python-version-warning", "no-warn-script-location", "progress-bar", "quiet",
+    "require-virtualenv", "retries", "root-user-action", "verbose",
 }  # fmt: skip
 Report = Callable[[str], object]
 
