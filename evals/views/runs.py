@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from evals import runs
 from evals.forms import RunForm
-from evals.models import Run, Sample
+from evals.models import Run, Sample, Suite
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui.htmx import unchanged
@@ -39,7 +39,8 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require(Role.ENGINEER)
 def create(request: HttpRequest) -> HttpResponse:
-    initial = {"suite": request.GET.get("suite"), "candidates": request.GET.getlist("model")}
+    suite = request.GET.get("suite") or Suite.objects.in_project(request.project).first()
+    initial = {"suite": suite, "candidates": request.GET.getlist("model")}
     form = RunForm(request.POST or None, project=request.project, initial=initial)
     refused: runs.CannotStart | None = None
     if request.method == "POST" and form.is_valid():
@@ -80,7 +81,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if part:
         samples = samples.filter(part__benchmark__name=part)
-    samples = samples.defer("prompt", "loglikelihoods").order_by(
+    samples = samples.defer("raw", "loglikelihoods", "choices").order_by(
         "part__benchmark__position", "doc_id"
     )
     page = Paginator(samples, 50).get_page(request.GET.get("page"))
