@@ -92,6 +92,14 @@ class CandidateForm(forms.ModelForm):
             raise forms.ValidationError(_("A model of this name exists already."))
         return name
 
+    def clean_api_key(self) -> str:
+        key = self.cleaned_data["api_key"]
+        if key != KEEP_KEY and not (key.isascii() and key.isprintable()):
+            raise forms.ValidationError(
+                _("An API key holds only plain letters, digits and signs. Copy it once more.")
+            )
+        return key
+
     @property
     def endpoint_values(self) -> dict[str, Any]:
         """What the verbs take; ``api_key`` None means: keep the stored one."""

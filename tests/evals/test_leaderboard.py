@@ -156,20 +156,18 @@ def test_it_shows_one_version_of_a_suite_alone(suite: Suite, project: Project) -
 
 
 def queries(suite: Suite) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as counted:
+    with CaptureQueriesContext(connection) as counted:
         leaderboard.records(leaderboard.board(suite, EVERYTHING))
     return len(counted)
 
 
 def test_it_takes_as_many_queries_for_thirty_models_as_for_three(suite: Suite) -> None:
     for number in range(3):
-        measured(suite, f"model {number}", right(0.3, 20), right(0.2, 20))
+        measured(suite, f"model {number}", right(0.3, 5), right(0.2, 5))
     leaderboard.board(suite, EVERYTHING)
     few = queries(suite)
     for number in range(3, 30):
-        measured(suite, f"model {number}", right(0.3, 20), right(0.2, 20))
+        measured(suite, f"model {number}", right(0.3, 5), right(0.2, 5))
     leaderboard.board(suite, EVERYTHING)
     assert queries(suite) == few <= 8
 

@@ -7,7 +7,6 @@ import pytest
 
 from tests.evals.killed.installation import Measuring
 from tests.evals.stub_server import StubServer
-from tests.services import postgresql_url, redis_url  # noqa: F401
 
 
 @pytest.fixture(params=["sqlite, embedded broker", "postgresql, redis"])
@@ -24,7 +23,7 @@ def installation(
 
 
 @pytest.fixture
-def measuring_database(postgresql_url: str) -> Iterator[str]:  # noqa: F811
+def measuring_database(postgresql_url: str) -> Iterator[str]:
     """An empty database of its own on the session's PostgreSQL."""
     import psycopg
 
@@ -36,7 +35,7 @@ def measuring_database(postgresql_url: str) -> Iterator[str]:  # noqa: F811
 
 
 @pytest.fixture
-def empty_redis(redis_url: str) -> str:  # noqa: F811
+def empty_redis(redis_url: str) -> str:
     import redis
 
     redis.from_url(redis_url).flushall()
