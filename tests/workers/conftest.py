@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.services import postgresql_url, redis_url  # noqa: F401
 from tests.workers.installation import Installation
 
 
@@ -42,7 +41,7 @@ def laptop(laptop_installation: Installation) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="module")
-def fresh_database(postgresql_url: str) -> Iterator[str]:  # noqa: F811
+def fresh_database(postgresql_url: str) -> Iterator[str]:
     """An empty database of its own on the session's PostgreSQL."""
     server = postgresql_url.rsplit("/", 1)[0]
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
