@@ -47,7 +47,9 @@ def cancel(request: HttpRequest, label: str, pk: int) -> HttpResponse:
     job = get_job(request, label, pk, Role.ENGINEER)
     jobs.cancel(job)
     if wants_part(request):
-        return render(request, "workers/_progress.html", {"job": get_job(request, label, pk)})
+        listed = "listed" in request.POST  # the page around it has the title and polls
+        context = {"job": get_job(request, label, pk), "title": listed, "still": listed}
+        return render(request, "workers/_progress.html", context)
     return redirect(job)
 
 

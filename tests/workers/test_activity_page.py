@@ -70,6 +70,14 @@ def test_an_engineer_cancels_with_and_without_javascript(as_erik: Client, errand
     assert errand.cancel_requested
 
 
+def test_a_job_cancelled_in_the_list_stays_as_the_list_shows_it(
+    as_erik: Client, errand: Errand
+) -> None:
+    answer = as_erik.post(address("cancel", errand), {"listed": "1"}, headers=HTMX)
+    assert errand.title in answer.content.decode()
+    assert "hx-get" not in answer.content.decode()
+
+
 def test_a_viewer_sees_no_button_and_is_refused(client: Client, vera: User, errand: Errand) -> None:
     client.force_login(vera)
     assert "Cancel" not in client.get(address("progress", errand)).content.decode()
