@@ -155,9 +155,13 @@ def resume(run: Run) -> None:
 
     Answered samples are not asked again.
     """
-    for part in run.parts.all():
+    parts = list(run.parts.all())
+    for part in parts:
         if part.state != JobState.DONE or part.errors:
             jobs.resume(part, also_done=True)
+    # Rate and time left are those of this attempt.
+    done = sum(part.done for part in parts)
+    Run.objects.filter(pk=run.pk).update(cancel_requested=False, started_at=None, done_before=done)
     run.settle()
 
 

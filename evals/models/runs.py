@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -99,8 +99,13 @@ class Run(Job):
         self.version = self.version + sum(part.version for part in parts)
         self.cancel_requested = any(part.cancel_requested for part in parts if not part.is_finished)
 
+    @transaction.atomic
     def settle(self) -> None:
-        """Follow the parts: running while one is active, then the worst of their ends."""
+        """Follow the parts: running while one is active, then the worst of their ends.
+
+        The lock makes parts that end together take turns, so the last one sees all ends.
+        """
+        started_at = Run.objects.select_for_update().values_list("started_at").get(pk=self.pk)[0]
         states = set(self.parts.values_list("state", flat=True))
         if states & {JobState.QUEUED, JobState.RUNNING}:
             state = JobState.QUEUED if states == {JobState.QUEUED} else JobState.RUNNING
@@ -115,8 +120,7 @@ class Run(Job):
             changes["message"] = failed.message if failed else ""
         else:
             changes["finished_at"] = None
-            changes["cancel_requested"] = False
-            if self.started_at is None and state == JobState.RUNNING:
+            if started_at is None and state == JobState.RUNNING:
                 changes["started_at"] = timezone.now()
         Run.objects.filter(pk=self.pk).update(version=models.F("version") + 1, **changes)
 
