@@ -24,7 +24,7 @@ class Measuring(Installation):
     ) -> None:
         super().__init__(folder, database_url, broker_url)
         self.stub = stub
-        self.env |= {"DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_LEASE_SECONDS": "4"}
+        self.env |= {"DJANGO_SETTINGS_MODULE": "portal.settings", "PORTAL_LEASE_SECONDS": "6"}
 
     def __enter__(self) -> Self:
         self._control = subprocess.Popen(
