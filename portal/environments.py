@@ -282,11 +282,15 @@ def _progress(home: Path, lock: str, report: Report | None) -> Iterator[None]:
     rewrites = report is None and sys.stderr.isatty()
     say: Report = report or (lambda line: print(line, file=sys.stderr, flush=True))
 
+    def installed() -> int:
+        return len(list(home.glob("lib/python*/site-packages/*.dist-info")))
+
+    def seconds() -> str:
+        return f"{time.monotonic() - began:.0f} s"
+
     def line() -> str:
-        count = min(total, len(list(home.glob("lib/python*/site-packages/*.dist-info"))))
-        return (
-            f"Installing {home.name}: {count} of {total} packages, {time.monotonic() - began:.0f} s"
-        )
+        count = min(total, installed())
+        return f"Installing {home.name}: {count} of {total} packages, {seconds()}"
 
     def watch() -> None:
         if not rewrites:
@@ -306,8 +310,8 @@ def _progress(home: Path, lock: str, report: Report | None) -> Iterator[None]:
         thread.join()
         if rewrites:
             print(f"\r{line()} ", file=sys.stderr, flush=True)
-        else:
-            say(line())
+    # The lock also names packages of other systems: the count may end below the total.
+    say(f"Installed {home.name}: {installed()} packages, {seconds()}")
 
 
 def _stamp(home: Path) -> dict[str, str]:
