@@ -15,6 +15,8 @@ from evals.stats.paired import NotComparable, paired_difference
 from evals.stats.ranks import rank_ranges
 from workers.models import JobState
 
+METHOD = 1  # raise when a statistic changes: cached fits of the old one are dropped
+
 
 class View(NamedTuple):
     """What a board shows: "" means all. Part of the URL and of the cache's key."""
@@ -176,7 +178,7 @@ def _fit(
 ) -> dict[str, dict[str, Any]]:
     """Overall, rank and gap by candidate id, from the cache when the results are the same."""
     marks = sorted(f"{part.pk}:{part.finished_at}:{part.errors}" for part in parts)
-    fingerprint = hashlib.sha256("|".join(marks).encode()).hexdigest()
+    fingerprint = hashlib.sha256("|".join([str(METHOD), *marks]).encode()).hexdigest()
     cached = Standing.objects.filter(suite=suite, view=view.key).first()
     if cached and cached.fingerprint == fingerprint:
         return cached.board

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from django.db import transaction
@@ -25,9 +26,18 @@ class SuiteInvalid(ValueError):
     """A suite's files cannot be used; the text names file, field and the way out."""
 
 
-def shipped() -> list[str]:
-    """The slugs of the suites that come with the portal."""
-    return sorted(path.parent.name for path in SHIPPED.glob("*/suite.yaml"))
+class Shipped(NamedTuple):
+    """A suite that comes with the portal; ``slug`` is also its folder."""
+
+    slug: str
+    version: int
+
+
+@cache
+def shipped() -> tuple[Shipped, ...]:
+    """The suites that come with the portal, by slug."""
+    found = (_read(path) for path in sorted(SHIPPED.glob("*/suite.yaml")))
+    return tuple(Shipped(entry["slug"], int(entry.get("version", 1))) for entry in found)
 
 
 @transaction.atomic

@@ -16,7 +16,6 @@ urlpatterns = [
     path("runs/new/", runs.create, name="run_new"),
     path("runs/<int:pk>/", runs.detail, name="run"),
     path("runs/<int:pk>/progress/", runs.progress, name="run_progress"),
-    path("runs/<int:pk>/cancel/", runs.cancel, name="run_cancel"),
     path("runs/<int:pk>/resume/", runs.resume, name="run_resume"),
     path("runs/<int:run_pk>/samples/<int:pk>/", runs.sample, name="sample"),
     path("leaderboard/", leaderboard.index, name="leaderboard"),

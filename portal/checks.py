@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from portal.outbound import OutboundPolicy
+
 BROKERS = {"embedded", "redis", "rediss"}
 
 
@@ -122,3 +124,32 @@ def time_zone_is_known(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.security)
+def outbound_list_is_readable(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        OutboundPolicy(allow=tuple(settings.OUTBOUND_ALLOW), max_bytes=settings.OUTBOUND_MAX_BYTES)
+    except ValueError as error:
+        return [
+            Error(
+                f"PORTAL_OUTBOUND_ALLOW cannot be used: {error}",
+                hint="Write host names and networks, separated by commas: gpu01,10.20.0.0/16",
+                id="portal.E005",
+            )
+        ]
+    return []
+
+
+@register()
+def lease_outlives_the_sweep(**kwargs: Any) -> list[CheckMessage]:
+    if settings.LEASE_SECONDS >= 2 and settings.LEASE_SECONDS > settings.SWEEP_SECONDS:
+        return []
+    return [
+        Error(
+            f"A lease of {settings.LEASE_SECONDS:g} s with a sweep every "
+            f"{settings.SWEEP_SECONDS:g} s takes jobs away from workers that live.",
+            hint="Leave PORTAL_LEASE_SECONDS at 15 and PORTAL_SWEEP_SECONDS at 5.",
+            id="portal.E006",
+        )
+    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 
@@ -37,6 +39,14 @@ def number(name: str, default: float) -> float:
     return value
 
 
+def whole(name: str, default: int) -> int:
+    """``name`` as a whole number above zero."""
+    value = number(name, default)
+    if value != int(value):
+        raise SettingError(f"{name}={value} is not a whole number.")
+    return int(value)
+
+
 def listed(name: str) -> list[str]:
     """``name`` split at commas, blanks dropped."""
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
@@ -45,13 +55,14 @@ def listed(name: str) -> list[str]:
 def local_secret(path: Path) -> str:
     """A random secret kept in ``path`` (mode 0600), made at first use.
 
-    ``O_EXCL`` keeps two processes that start together from using different ones.
+    Linked into place whole: of processes that start together, all use the first one's.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, draft = tempfile.mkstemp(dir=path.parent)  # mode 0600
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        os.unlink(draft)
     return path.read_text().strip()

@@ -13,7 +13,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from portal.environment import flag, listed, local_secret, number
+from portal.environment import flag, listed, local_secret, number, whole
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("PORTAL_DATA_DIR") or BASE_DIR / "var").resolve()
@@ -157,11 +157,11 @@ SECURE_REFERRER_POLICY = "same-origin"
 BROKER_URL = os.environ.get("PORTAL_BROKER_URL") or f"embedded://{DATA_DIR / 'broker'}"
 LEASE_SECONDS = number("PORTAL_LEASE_SECONDS", 15.0)
 SWEEP_SECONDS = number("PORTAL_SWEEP_SECONDS", 5.0)
-WORKER_PROCESSES = int(number("PORTAL_WORKER_PROCESSES", 2))
+WORKER_PROCESSES = whole("PORTAL_WORKER_PROCESSES", 2)
 
 # The only way out: hosts and networks that the portal may connect to.
 OUTBOUND_ALLOW = listed("PORTAL_OUTBOUND_ALLOW") or ["127.0.0.0/8", "::1/128"]
-OUTBOUND_MAX_BYTES = int(number("PORTAL_OUTBOUND_MAX_BYTES", 64 * 1024 * 1024))
+OUTBOUND_MAX_BYTES = whole("PORTAL_OUTBOUND_MAX_BYTES", 64 * 1024 * 1024)
 
 LOGGING = {
     "version": 1,

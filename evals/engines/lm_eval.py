@@ -156,10 +156,11 @@ def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: _Docume
             "context and several choices are supported."
         )
     choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
-    if _gold(task, document.doc, choices) is None or not all(choices):
+    different = len(set(choices)) == len(choices) >= 2
+    if _gold(task, document.doc, choices) is None or not all(choices) or not different:
         raise TaskInvalid(
-            f"{spec.name}, row {document.doc_id}: doc_to_target must name exactly one of the "
-            f"choices {choices}, none of them empty."
+            f"{spec.name}, row {document.doc_id}: doc_to_target must name exactly one of at "
+            f"least two different choices, none of them empty; they are {choices}."
         )
 
 

@@ -113,7 +113,9 @@ def _row(found: Board, row: Row) -> dict[str, object]:
     for benchmark in found.benchmarks:
         cell = row.cells[benchmark.pk]
         column = [
-            other.cells[benchmark.pk].value for other in found.rows if other.cells[benchmark.pk]
+            other.cells[benchmark.pk].value
+            for other in found.rows
+            if other.cells[benchmark.pk] and other.cells[benchmark.pk].valid
         ]
         column = [value for value in column if value is not None]
         heat = 0

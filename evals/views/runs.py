@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Avg, Count, Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from evals import runs
@@ -42,7 +44,7 @@ def create(request: HttpRequest) -> HttpResponse:
     suite = request.GET.get("suite") or Suite.objects.in_project(request.project).first()
     initial = {"suite": suite, "candidates": request.GET.getlist("model")}
     form = RunForm(request.POST or None, project=request.project, initial=initial)
-    refused: runs.CannotStart | None = None
+    refused: list[tuple[str, list[dict[str, Any]]]] = []
     if request.method == "POST" and form.is_valid():
         started = []
         for candidate in form.cleaned_data["candidates"]:
@@ -57,12 +59,14 @@ def create(request: HttpRequest) -> HttpResponse:
                     )
                 )
             except runs.CannotStart as error:
-                refused = error
+                refused.append((candidate.name, error.evidence))
                 form.add_error("candidates", f"{candidate.name}: {error}")
-        if started and refused is None:
+        if started and not refused:
             return redirect(started[0] if len(started) == 1 else "evals:runs")
         if started:
-            messages.info(request, _("%(count)s runs were started.") % {"count": len(started)})
+            count = len(started)
+            said = ngettext("%(count)s run was started.", "%(count)s runs were started.", count)
+            messages.info(request, said % {"count": count})
     return render(
         request,
         "evals/runs/new.html",
@@ -92,9 +96,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require(Role.VIEWER)
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """The live part of a run's page; 204 while nothing has changed."""
-    context = _progress(get_run(request, pk))
-    if request.GET.get("v") == str(context["run"].version):
+    run = get_run(request, pk)
+    run.count_up()
+    if request.GET.get("v") == str(run.version):
         return unchanged()
+    context = _progress(get_run(request, pk))
     return render(request, "evals/runs/detail.html#progress", context)
 
 
@@ -119,14 +125,6 @@ def _progress(run: Run) -> dict[str, object]:
     values = [part.so_far["mean"] for part in parts if part.so_far]
     figures["mean"] = sum(values) / len(values) if values else None
     return {"run": run, "parts": parts, "figures": figures}
-
-
-@require_POST
-@require(Role.ENGINEER)
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    run = get_run(request, pk)
-    runs.cancel(run)
-    return redirect(run)
 
 
 @require_POST

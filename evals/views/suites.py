@@ -21,8 +21,8 @@ def index(request: HttpRequest) -> HttpResponse:
     found = Suite.objects.in_project(request.project).annotate(
         benchmark_count=Count("benchmarks"), question_count=Sum("benchmarks__questions__count")
     )
-    installed = {suite.slug for suite in found}
-    missing = [slug for slug in suites.shipped() if slug not in installed]
+    installed = {(suite.slug, suite.version) for suite in found}
+    missing = [entry for entry in suites.shipped() if (entry.slug, entry.version) not in installed]
     return render(request, "evals/suites/index.html", {"suites": found, "missing": missing})
 
 
@@ -30,7 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require(Role.ENGINEER)
 def install(request: HttpRequest) -> HttpResponse:
     slug = request.POST.get("slug", "")
-    if slug not in suites.shipped():
+    if slug not in {entry.slug for entry in suites.shipped()}:
         return redirect("evals:suites")
     try:
         return redirect(suites.install(request.project, slug))

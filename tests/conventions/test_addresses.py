@@ -62,7 +62,6 @@ ADDRESSES = {
     "evals:run_new": Address(Role.ENGINEER, BOTH),
     "evals:run": of(Role.VIEWER, "run"),
     "evals:run_progress": of(Role.VIEWER, "run"),
-    "evals:run_cancel": post(Role.ENGINEER, "run"),
     "evals:run_resume": post(Role.ENGINEER, "run"),
     "evals:sample": of(Role.VIEWER, "run", "sample"),
     "evals:leaderboard": Address(Role.VIEWER),

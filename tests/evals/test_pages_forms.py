@@ -185,7 +185,7 @@ def test_nothing_of_another_project_can_be_chosen(as_erik: Client, project: Proj
 def test_a_run_is_cancelled_and_resumed_by_its_buttons(as_erik: Client, project: Project) -> None:
     start(as_erik, make_suite(project), make_candidate(project))
     run = Run.objects.get()
-    as_erik.post(reverse("evals:run_cancel", args=[run.pk]))
+    as_erik.post(reverse("workers:cancel", args=[run.label, run.pk]))
     assert {part.state for part in run.parts.all()} == {JobState.CANCELLED}
     as_erik.post(reverse("evals:run_resume", args=[run.pk]))
     assert {part.state for part in run.parts.all()} == {JobState.QUEUED}

@@ -135,6 +135,8 @@ CHECKS = [
     ({"DATA_DIR": "/proc/nowhere"}, "portal.E002"),
     ({"BROKER_URL": "carrier-pigeon://roof"}, "portal.E003"),
     ({"TIME_ZONE": "Mars/Olympus"}, "portal.E004"),
+    ({"OUTBOUND_ALLOW": ["gpu 01"]}, "portal.E005"),
+    ({"LEASE_SECONDS": 4.0}, "portal.E006"),
 ]
 
 
@@ -146,6 +148,8 @@ def test_it_tells_misconfiguration_with_a_hint(
     stand_in = SimpleNamespace(
         **{name: getattr(settings, name) for name in ("DEBUG", "HTTPS", "DATABASES")},
         **{name: getattr(settings, name) for name in ("DATA_DIR", "BROKER_URL", "TIME_ZONE")},
+        **{name: getattr(settings, name) for name in ("OUTBOUND_ALLOW", "OUTBOUND_MAX_BYTES")},
+        **{name: getattr(settings, name) for name in ("LEASE_SECONDS", "SWEEP_SECONDS")},
         ALLOWED_HOSTS=["localhost"],
     )
     monkeypatch.setattr(checks, "settings", stand_in)
