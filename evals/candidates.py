@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,14 +10,19 @@ from urllib.parse import urlsplit
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from evals import llm
 from evals.models import Candidate, Endpoint, Probe
+from evals.storable import clean, cleaned
 from portal import secrets
 from portal.accounts.models import Project, User
 from portal.outbound import OutboundPolicy
 from workers import jobs
-from workers.progress import Progress
+from workers.progress import JobError, Progress, alongside
+
+CHECK_SECONDS = 300.0
+TOO_SLOW = gettext_noop("The server was too slow: the check did not end within five minutes.")
 
 
 @transaction.atomic
@@ -73,6 +79,9 @@ def change_endpoint(
     if changed:
         endpoint.revision += 1
     endpoint.save()
+    if changed:  # answers of the new server must not enter runs of the old one
+        for run in endpoint.candidate.runs.active():
+            jobs.cancel(run)
     if changed or api_key is not None:
         check(endpoint, by=by)
     return dropped
@@ -95,15 +104,24 @@ def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
 
 def run_check(probe: Probe, progress: Progress) -> None:
     """Ask the server and store verdicts, evidence and capabilities on ``probe``."""
-    report = async_to_sync(llm.check)(spec(probe.endpoint))
+    report = _report(spec(probe.endpoint), progress)
     progress.advance(done=1)
     with transaction.atomic():
         progress.fence()
         Probe.objects.filter(pk=probe.pk).update(
-            server=report.server[:200],
-            verdicts=[asdict(verdict) for verdict in report.verdicts],
+            server=clean(report.server)[:200],
+            verdicts=cleaned([asdict(verdict) for verdict in report.verdicts]),
             capabilities=report.capabilities,
         )
+
+
+@async_to_sync
+async def _report(endpoint: llm.EndpointSpec, progress: Progress) -> llm.ProbeReport:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await alongside(llm.check(endpoint), progress)
+    except TimeoutError as error:
+        raise JobError(TOO_SLOW) from error
 
 
 def outbound_policy() -> OutboundPolicy:
@@ -119,13 +137,20 @@ def spec(endpoint: Endpoint) -> llm.EndpointSpec:
     return llm.EndpointSpec(
         base_url=endpoint.base_url,
         model=endpoint.served_model,
-        api_key=secrets.from_settings().decrypt(endpoint.key_encrypted)
-        if endpoint.key_encrypted
-        else "",
+        api_key=_key(endpoint),
         policy=outbound_policy(),
         concurrency=endpoint.concurrency,
         batch_prompts=bool(verified and verified.can("batch_prompts")),
     )
+
+
+def _key(endpoint: Endpoint) -> str:
+    if not endpoint.key_encrypted:
+        return ""
+    try:
+        return secrets.from_settings().decrypt(endpoint.key_encrypted)
+    except secrets.SecretUnreadable as error:
+        raise JobError(str(error)) from error
 
 
 def _set_key(endpoint: Endpoint, api_key: str) -> None:

@@ -17,6 +17,16 @@ from portal.outbound import OutboundRefused
 KEEP_KEY = "•" * 8  # shown instead of a stored key; sent back unchanged it means "keep"
 
 
+class KeyInput(forms.PasswordInput):
+    """Shows that a key is stored; what a person typed is never sent back to the page."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, render_value=True)
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        return super().get_context(name, value if value == KEEP_KEY else None, attrs)
+
+
 class CandidateForm(forms.ModelForm):
     """A candidate together with its endpoint."""
 
@@ -38,7 +48,7 @@ class CandidateForm(forms.ModelForm):
     api_key = forms.CharField(
         label=_("API key"),
         required=False,
-        widget=forms.PasswordInput(render_value=True, attrs={"autocomplete": "off"}),
+        widget=KeyInput(attrs={"autocomplete": "off"}),
         help_text=_("Stored encrypted. Forgotten when scheme, host or port of the URL change."),
     )
     concurrency = forms.IntegerField(
@@ -46,7 +56,7 @@ class CandidateForm(forms.ModelForm):
         min_value=1,
         max_value=512,
         initial=8,
-        help_text=_("How many questions may be in flight at once"),
+        help_text=_("Questions in flight at once, for each benchmark that is being measured"),
     )
 
     class Meta:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evals.models import Benchmark, Candidate, Part, Score, Standing, Suite
+from evals.runs import interval
 from evals.stats.bootstrap import macro_mean
+from evals.stats.intervals import Interval
 from evals.stats.paired import NotComparable, paired_difference
 from evals.stats.ranks import rank_ranges
-from workers.models import JobState
 
 METHOD = 1  # raise when a statistic changes: cached fits of the old one are dropped
 
@@ -152,9 +153,12 @@ def records(found: Board) -> list[dict[str, Any]]:
 
 
 def _latest_parts(benchmarks: Sequence[Benchmark]) -> list[Part]:
-    """The newest finished part per candidate and benchmark, of the endpoint as it is now."""
+    """The newest scored part per candidate and benchmark, of the endpoint as it is now.
+
+    One that is being resumed keeps its scores: answered samples only ever grow in number.
+    """
     parts = (
-        Part.objects.filter(benchmark__in=benchmarks, state=JobState.DONE)
+        Part.objects.filter(benchmark__in=benchmarks, values__isnull=False)
         .select_related("run__candidate__endpoint")
         .prefetch_related("scores__part")
         .order_by("pk")
@@ -177,7 +181,7 @@ def _fit(
     suite: Suite, view: View, benchmarks: Sequence[Benchmark], parts: Sequence[Part]
 ) -> dict[str, dict[str, Any]]:
     """Overall, rank and gap by candidate id, from the cache when the results are the same."""
-    marks = sorted(f"{part.pk}:{part.finished_at}:{part.errors}" for part in parts)
+    marks = sorted(f"{part.pk}:{part.values}" for part in parts)
     fingerprint = hashlib.sha256("|".join([str(METHOD), *marks]).encode()).hexdigest()
     cached = Standing.objects.filter(suite=suite, view=view.key).first()
     if cached and cached.fingerprint == fingerprint:
@@ -206,10 +210,7 @@ def _compute(benchmarks: Sequence[Benchmark], parts: Sequence[Part]) -> dict[str
     }
     if not complete:
         return {}
-    overall = {
-        candidate: macro_mean([column[~np.isnan(column)] for column in columns])
-        for candidate, columns in complete.items()
-    }
+    overall = {candidate: _overall(columns) for candidate, columns in complete.items()}
     ranges = dict(zip(complete, rank_ranges(list(complete.values())), strict=True))
     first = max(overall, key=lambda candidate: overall[candidate].value)
     return {
@@ -220,6 +221,14 @@ def _compute(benchmarks: Sequence[Benchmark], parts: Sequence[Part]) -> dict[str
         }
         for candidate in complete
     }
+
+
+def _overall(columns: list[np.ndarray]) -> Interval:
+    """The mean over benchmarks; one benchmark alone has the same interval as its cell."""
+    answered = [column[~np.isnan(column)] for column in columns]
+    if len(answered) == 1:
+        return interval(answered[0].tolist())
+    return macro_mean(answered)
 
 
 def _gap(mine: list[np.ndarray], first: list[np.ndarray]) -> list[float] | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,19 @@ from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
 from evals.stats.bootstrap import bootstrap_mean
 from evals.stats.intervals import Interval, wilson
+from evals.storable import clean
 from evals.words import titled, word
 from portal.accounts.models import User
 from workers import jobs
 from workers.models import JobState
-from workers.progress import JobError, Progress
+from workers.progress import JobError, Progress, alongside
 
 PATIENCE = 16  # failed samples in a row, beyond the concurrency, before a part gives up
 COVERAGE = 0.95  # below this share of answered samples a score is not valid
 DISTANCES = ("p_gold", "nll", "brier", "margin")
-HEARTBEAT = 0.5  # seconds between looks at the cancel flag
+# Kinds of failure that say the server is away, not that it dislikes one prompt.
+SERVER_AWAY = {"connection", "timeout", "rate limited", "server error", "unauthorised"}
+MOVED = gettext_noop("The endpoint has changed since this run was started. Start a new run.")
 GONE = gettext_noop("Too many samples failed in a row. The server's last error:")
 SAMPLE_FIELDS = [
     "prompt", "target", "answer", "correct", "value", "metrics", "choices", "loglikelihoods",
@@ -153,9 +155,13 @@ def cancel(run: Run) -> None:
 def resume(run: Run) -> None:
     """Queue what has no answer yet: unfinished parts and parts with failed samples.
 
-    Answered samples are not asked again.
+    Answered samples are not asked again. Raises CannotStart when the endpoint has changed
+    since, or cannot do what the run needs.
     """
-    parts = list(run.parts.all())
+    if run.endpoint_revision != run.candidate.endpoint.revision:
+        raise CannotStart(_(MOVED))
+    parts = list(run.parts.select_related("benchmark"))
+    require(run.candidate, [part.benchmark for part in parts])
     for part in parts:
         if part.state != JobState.DONE or part.errors:
             jobs.resume(part, also_done=True)
@@ -168,13 +174,17 @@ def resume(run: Run) -> None:
 def execute(part: Part, progress: Progress) -> None:
     """Ask what has no answer yet, store each answer at once, then compute the scores."""
     part.run.settle()
+    endpoint = part.run.candidate.endpoint
+    if part.run.endpoint_revision != endpoint.revision:
+        raise JobError(MOVED)
     engine = ENGINES[part.benchmark.engine]
     benchmark = suites.spec(part.benchmark)
-    endpoint = candidates.spec(part.run.candidate.endpoint)
     finished = set(part.samples.answered().values_list("doc_id", flat=True))
-    progress.begin(total=len(benchmark.rows), done=len(finished))
+    failed = set(part.samples.exclude(error="").values_list("doc_id", flat=True))
+    progress.begin(total=len(benchmark.rows), done=len(finished), errors=len(failed))
     try:
-        _drive(engine.run(endpoint, benchmark, finished), part, progress)
+        asked = engine.run(candidates.spec(endpoint), benchmark, finished)
+        _drive(asked, part, progress, failed)
     except TaskInvalid as error:
         raise JobError(str(error)) from error
     with transaction.atomic():
@@ -183,44 +193,29 @@ def execute(part: Part, progress: Progress) -> None:
 
 
 @async_to_sync
-async def _drive(batches: Any, part: Part, progress: Progress) -> None:
-    """Store batches as they come; look at lease and cancel flag meanwhile.
-
-    async_to_sync keeps database work on the calling thread (its connection), while the
-    requests run in an event loop of their own.
-    """
-
+async def _drive(batches: Any, part: Part, progress: Progress, failed: set[int]) -> None:
+    """Store batches as they come, for as long as the server answers at all."""
     patience = PATIENCE + part.run.candidate.endpoint.concurrency
 
     async def consume() -> None:
         failed_in_a_row = 0
         async with aclosing(batches) as source:
             async for batch in source:
-                await sync_to_async(store)(part, batch, progress)
+                await sync_to_async(store)(part, batch, progress, failed)
                 for outcome in batch:
-                    failed_in_a_row = failed_in_a_row + 1 if outcome.error else 0
+                    away = outcome.error_kind in SERVER_AWAY
+                    failed_in_a_row = failed_in_a_row + 1 if away else 0
                     if failed_in_a_row >= patience:
                         raise ServerGone(f"{GONE}\n{outcome.error}")
 
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT)
-            await sync_to_async(progress.beat)()
-
-    tasks = [asyncio.create_task(consume()), asyncio.create_task(beat())]
-    try:
-        finished, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in finished:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+    await alongside(consume(), progress)
 
 
-def store(part: Part, outcomes: list[Outcome], progress: Progress) -> None:
-    """Write ``outcomes`` in one transaction, provided the lease is still ours."""
+def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: set[int]) -> None:
+    """Write ``outcomes`` in one transaction, provided the lease is still ours.
+
+    ``failed`` holds the doc_ids without an answer so far and is kept up to date.
+    """
     rows = [_sample(part, outcome) for outcome in outcomes]
     with transaction.atomic():
         progress.fence()
@@ -230,8 +225,11 @@ def store(part: Part, outcomes: list[Outcome], progress: Progress) -> None:
             unique_fields=["part", "doc_id"],
             update_fields=SAMPLE_FIELDS,
         )
-    failed = sum(bool(outcome.error) for outcome in outcomes)
-    progress.advance(done=len(outcomes) - failed, errors=failed)
+    before = len(failed)
+    for outcome in outcomes:
+        (failed.add if outcome.error else failed.discard)(outcome.doc_id)
+    answered = sum(not outcome.error for outcome in outcomes)
+    progress.advance(done=answered, errors=len(failed) - before)
     progress.beat()
 
 
@@ -309,12 +307,6 @@ def _sample(part: Part, outcome: Outcome) -> Sample:
         error=clean(outcome.error),
         error_kind=outcome.error_kind,
     )
-
-
-def clean(text: str) -> str:
-    """``text`` as every database takes it: NUL and lone surrogates become U+FFFD."""
-    replaced = text.replace("\x00", "\ufffd")
-    return replaced.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _light_spec(benchmark: Benchmark) -> Any:

@@ -36,6 +36,7 @@ CODES = {
     "unauthorised": gettext_lazy("unauthorised"),
     "malformed reply": gettext_lazy("malformed reply"),
     "too large": gettext_lazy("too large"),
+    "scoring": gettext_lazy("scoring"),
     "request": gettext_lazy("Request"),
     "response": gettext_lazy("Reply"),
     "wilson": gettext_lazy("Wilson interval"),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
@@ -13,6 +18,8 @@ from workers import shutdown
 from workers.models import Job, JobQuerySet
 
 BEAT_SECONDS = 1.0  # at most one write a second and job
+LOOK_SECONDS = 0.5  # between looks at the cancel flag while work is awaited
+T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -72,7 +79,9 @@ class Progress:
             raise Stopping
         if not force and monotonic() < self._next_beat:
             return
-        changes = self.counters() | {"version": F("version") + 1} if self._changed else {}
+        changes: dict[str, Any] = {}
+        if self._changed:  # a job that gets on has not made its worker vanish
+            changes = self.counters() | {"version": F("version") + 1, "attempts": 0}
         held = self.mine().filter(cancel_requested=False)
         if not held.update(lease_until=lease_end(), **changes):
             raise Cancelled if self.mine().exists() else LeaseLost
@@ -96,6 +105,29 @@ class Progress:
         return {
             name: getattr(self.job, name) for name in ("total", "done", "done_before", "errors")
         }
+
+
+async def alongside(work: Coroutine[Any, Any, T], progress: Progress) -> T:
+    """The result of ``work``, with lease and cancel flag looked after meanwhile.
+
+    To be called through ``async_to_sync``: the database work then stays on the calling
+    thread and its connection. ``work`` is cancelled when the job is to stop.
+    """
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await sync_to_async(progress.beat)()
+
+    working, beating = asyncio.create_task(work), asyncio.create_task(beat())
+    try:
+        await asyncio.wait([working, beating], return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else beating.result()  # type: ignore[return-value]
+    finally:
+        for task in (working, beating):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
 
 
 def lease_end() -> datetime:

@@ -8,12 +8,14 @@ sample is scored as soon as its answers are there and survives a killed worker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Collection
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
 from copy import deepcopy
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from evals.engines._base import BenchmarkSpec, Outcome, TaskInvalid
 from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled
@@ -39,6 +41,8 @@ METRICS = {
     "generate": {"exact_match"},
 }
 GENERATION_KEYS = {"until", "max_gen_toks", "temperature", "do_sample"}
+
+T = TypeVar("T")
 
 
 class _Chat(str):
@@ -112,7 +116,7 @@ class LmEval:
         self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
     ) -> AsyncIterator[list[Outcome]]:
         # In a thread: thousands of documents take seconds, and the caller's heartbeat must go on.
-        task, documents = await asyncio.to_thread(prepare, spec)
+        task, documents = await _in_thread(lambda: prepare(spec))
         open_ones = [document for document in documents if document.doc_id not in set(skip)]
         async with Client(endpoint) as client:
 
@@ -128,6 +132,36 @@ class LmEval:
 
 
 ENGINE = LmEval()
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """``call()`` in a thread of its own, which a cancelled caller does not wait for.
+
+    asyncio.to_thread would be waited for when the loop ends: a cancel during the import of
+    lm-eval would then take as long as that import.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)  # type: ignore[arg-type]
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except Exception as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=work, name="prepare", daemon=True).start()
+    return await future
 
 
 def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[_Document]]:
@@ -261,6 +295,15 @@ async def _ask(
             attempts=error.attempts,
             error=str(error),
             error_kind=error.kind,
+        )
+    except Exception as error:  # one odd answer must not stop the other thousand
+        logging.getLogger(__name__).exception("%s, row %s", spec.name, document.doc_id)
+        return Outcome(
+            doc_id=document.doc_id,
+            prompt=prompt,
+            target=target,
+            error=f"{type(error).__name__}: {error}",
+            error_kind="scoring",
         )
 
 

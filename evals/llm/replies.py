@@ -209,11 +209,13 @@ def _usage(data: dict[str, Any]) -> tuple[int | None, int | None]:
     usage = data.get("usage")
     if not isinstance(usage, dict):
         return None, None
-    prompt, generated = (usage.get(f"{part}_tokens") for part in ("prompt", "completion"))
-    return (
-        prompt if isinstance(prompt, int) and not isinstance(prompt, bool) else None,
-        generated if isinstance(generated, int) and not isinstance(generated, bool) else None,
-    )
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens; None for what cannot be one."""
+    known = isinstance(value, int) and not isinstance(value, bool)
+    return value if known and 0 <= value < 2**31 else None
 
 
 def _get(data: Any, name: str, kind: type) -> Any:

@@ -43,7 +43,7 @@ class Retry:
         while True:
             number += 1
             try:
-                return await attempt(end - self.clock()), number
+                return await attempt(max(0.001, end - self.clock())), number
             except LLMError as error:
                 error.attempts = number
                 wait = self.wait(number, error.retry_after)

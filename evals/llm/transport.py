@@ -55,6 +55,9 @@ class Transport:
         except OutboundRefused as refused:
             kind = Kind.TOO_LARGE if refused.code == "too_large" else Kind.POLICY
             error = self._error(kind, str(refused))
+        except aiohttp.ConnectionTimeoutError:
+            limit = self.spec.policy.connect_timeout
+            error = self._error(Kind.TIMEOUT, f"no connection within {limit:.0f} s", retryable=True)
         except TimeoutError:
             error = self._error(
                 Kind.TIMEOUT, f"no complete answer within {seconds:.0f} s", retryable=True

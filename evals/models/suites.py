@@ -69,6 +69,26 @@ class Scoring(models.TextChoices):
     GENERATE = "generate", _("Short generated answer")
 
 
+class SuiteFrozen(Exception):
+    """A run has used the suite version, so it cannot change; raise the version instead."""
+
+
+class BenchmarkQuerySet(models.QuerySet["Benchmark"]):
+    """Refuses to change or delete benchmarks of a suite version that a run has used."""
+
+    def _refuse_frozen(self) -> None:
+        if frozen := self.filter(suite__frozen_at__isnull=False).first():
+            raise SuiteFrozen(f"{frozen.suite} is in use. Import it under a higher version.")
+
+    def update(self, **changes: Any) -> int:
+        self._refuse_frozen()
+        return super().update(**changes)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        self._refuse_frozen()
+        return super().delete()
+
+
 class Benchmark(models.Model):
     """One column of a suite: an engine's task over one question set in one language."""
 
@@ -85,9 +105,16 @@ class Benchmark(models.Model):
     options = models.JSONField(default=dict)
     task = models.JSONField(default=dict)
 
+    objects = BenchmarkQuerySet.as_manager()
+
     class Meta:
         ordering = ["position"]
         constraints = [models.UniqueConstraint("suite", "name", name="benchmark_once_per_suite")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.suite.frozen_at:
+            raise SuiteFrozen(f"{self.suite} is in use. Import it under a higher version.")
+        super().save(*args, **kwargs)
 
     def __str__(self) -> str:
         return self.name

@@ -147,7 +147,7 @@ def test_resume_asks_again_only_what_failed(
 def test_it_gives_up_after_a_streak_of_failures_and_keeps_what_is_answered(
     project: Project, candidate: Candidate, stub: StubServer
 ) -> None:
-    stub.reset(after=30, kind="400")
+    stub.reset(after=30, kind="401")
     suite = words(project, 200)
     run = carry_out(runs.start(candidate, suite))
     streak = runs.PATIENCE + candidate.endpoint.concurrency

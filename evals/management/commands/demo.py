@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from argparse import ArgumentParser
@@ -94,6 +95,9 @@ class Command(BaseCommand):
                 stack.close()
                 self.say(json.dumps(report, ensure_ascii=False))
                 return
+            if endpoint:
+                keep = ",".join(settings.OUTBOUND_ALLOW)
+                self.say(f"To go on with `manage.py up`, set PORTAL_OUTBOUND_ALLOW={keep}")
             self.say("Ctrl-C stops everything")
             supervisor.wait()
 
@@ -111,7 +115,7 @@ class Command(BaseCommand):
             ModelServer(
                 python=made.python,
                 model=folder,
-                name=folder.name,
+                name=f"{folder.name}-{fingerprint(folder)}",
                 kind=made.kind,
                 log=Path(settings.DATA_DIR) / "logs" / f"{folder.name}.log",
                 port=earlier_port(project, folder.name),
@@ -124,10 +128,10 @@ class Command(BaseCommand):
             self.say(f"Model servers answer after {monotonic() - before:.0f} s")
             yield [
                 Served(
-                    name=server.name,
+                    name=server.model.name,
                     base_url=server.base_url,
                     model=server.served_name,
-                    facts=demo_models.FACTS[server.name],
+                    facts=demo_models.FACTS[server.model.name],
                 )
                 for server in servers
             ]
@@ -197,6 +201,12 @@ class Command(BaseCommand):
             raise CommandError(f"{candidate.name}: {error}") from None
 
 
+def fingerprint(folder: Path) -> str:
+    """Eight characters that change with the weights: models made anew are measured anew."""
+    weights = (folder / "model.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:8]
+
+
 def allow(endpoint: str) -> None:
     """Let this command and the processes it starts connect to the host of ``endpoint``."""
     host = urlsplit(endpoint).hostname
@@ -214,8 +224,14 @@ def earlier_port(project: Project, name: str) -> int:
 
 
 def register(project: Project, served: Served) -> Candidate:
-    """The candidate of ``served``, its endpoint brought up to date."""
-    candidate = Candidate.objects.in_project(project).filter(name=served.name).first()
+    """The candidate of ``served``; the demo's own models are brought up to date."""
+    mine = Candidate.objects.in_project(project)
+    candidate = mine.filter(name=served.name).first()
+    if candidate and not served.facts:  # a person's own: never turn it to another server
+        address = {"endpoint__base_url": served.base_url, "endpoint__served_model": served.model}
+        candidate = mine.filter(**address).first()
+        if candidate is None:
+            served = served._replace(name=f"{served.name} ({urlsplit(served.base_url).netloc})")
     if candidate is None:
         return candidates.register(
             project,
