@@ -63,7 +63,7 @@ def test_a_wrong_password_is_told_beside_the_form(page: Page) -> None:
     page.get_by_label("Name").fill("nobody")
     page.get_by_label("Password").fill("guess")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("do not fit together")
+    expect(page.get_by_role("alert")).to_contain_text("password is wrong")
     look(page, "login-refused")
     assert_accessible(page)
 
@@ -205,43 +205,28 @@ def test_a_part_that_does_not_load_is_told_until_one_loads_again(page: Page) -> 
     expect(told).to_be_hidden()
 
 
+def test_progress_is_read_aloud_and_its_end_at_once(page: Page) -> None:
+    sign_in(page)
+    page.goto("/-/ui")
+    said = page.locator("#announce")
+    for attributes, expected in (
+        ('data-announce="7 of 40"', "7 of 40"),
+        ('data-announce="8 of 40"', "7 of 40"),  # within ten seconds
+        ('data-announce="Done" data-announce-now', "Done"),
+    ):
+        part = f'<section id="progress" {attributes}></section>'
+        page.route("**/part/", lambda route, body=part: route.fulfill(body=body))
+        page.evaluate("() => htmx.ajax('GET', '/part/', {target: '#progress', swap: 'outerHTML'})")
+        expect(page.locator(f"[{attributes.split(' data-announce-now')[0]}]")).to_be_attached()
+        expect(said).to_have_text(expected)
+
+
 def test_a_message_can_be_dismissed(page: Page) -> None:
     sign_in(page)
     page.goto("/-/ui")
     message = page.get_by_text("Nothing has changed.")
     page.get_by_role("button", name="Dismiss").click()
     expect(message).to_be_hidden()
-
-
-def test_the_peek_panel_opens_beside_the_page_and_closes_by_going_back(page: Page) -> None:
-    sign_in(page)
-    page.route(
-        "**/peek-target/",
-        lambda route: route.fulfill(
-            content_type="text/html", body="<h2>Sample 7</h2><a href='/-/ui' data-close>Close</a>"
-        ),
-    )
-    page.goto("/-/ui")
-    page.evaluate(
-        """() => {
-          const link = document.createElement("a");
-          link.id = "row"; link.href = "/peek-target/"; link.textContent = "Sample 7";
-          link.setAttribute("hx-get", link.href);
-          link.setAttribute("hx-target", "#peek");
-          link.setAttribute("hx-push-url", "true");
-          document.getElementById("main").prepend(link);
-          htmx.process(link);
-        }"""
-    )
-    page.locator("#row").click()
-    expect(page.locator("#peek h2")).to_be_focused()
-    assert page.url.endswith("/peek-target/")
-    look(page, "peek")
-    assert_accessible(page)
-    page.keyboard.press("Escape")
-    expect(page.locator("#peek")).to_be_empty()
-    page.wait_for_url("**/-/ui")
-    expect(page.get_by_role("heading", name="Parts of the interface")).to_be_visible()
 
 
 def test_a_person_without_a_project_can_leave(page: Page) -> None:

@@ -42,13 +42,8 @@ document.addEventListener("focusin", (event) => {
   showTip(mark, box.left + box.width / 2, box.top);
 });
 
-// ── Dialogs, messages, the peek panel ──
+// ── Dialogs, messages, menus ──
 // <button data-dialog="id"> opens, [data-close] closes the dialog or message around it.
-// Opening the peek panel pushed an address, so closing it is going back.
-const closePeek = () => {
-  $("#peek").replaceChildren();
-  history.back();
-};
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");
   if (opener) {
@@ -56,10 +51,6 @@ document.addEventListener("click", (event) => {
     return document.getElementById(opener.dataset.dialog)?.showModal();
   }
   const closer = event.target.closest("[data-close]");
-  if (closer?.closest("#peek")) {
-    event.preventDefault();
-    return closePeek();
-  }
   if (closer) {
     event.preventDefault();
     const dialog = closer.closest("dialog");
@@ -69,21 +60,13 @@ document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]"))
     if (!menu.contains(event.target)) menu.open = false;
 });
-document.addEventListener("htmx:afterSettle", (event) => {
-  // There is no target when somebody goes back.
-  if (event.detail.target?.id !== "peek") return;
-  const heading = $("h1, h2", event.detail.target);
-  heading?.setAttribute("tabindex", "-1");
-  heading?.focus();
-});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented) return;
   const menu = $("details.menu[open]");
   if (menu) {
     menu.open = false;
     $("summary", menu).focus();
-  } else if ($("#tip:popover-open")) hideTip();
-  else if ($("#peek > *") && !$("dialog[open], [popover]:popover-open")) closePeek();
+  } else hideTip();
 });
 
 // ── Keys, declared in the markup: <label data-key="1">, <button data-key="Enter"> ──
