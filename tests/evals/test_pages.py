@@ -263,9 +263,59 @@ def test_there_is_no_file_of_an_unknown_kind(as_vera: Client, run: Run) -> None:
     assert as_vera.get("/leaderboard/small/xlsx/").status_code == 404
 
 
-def test_empty_lists_say_what_to_do(as_vera: Client) -> None:
-    for name in ("candidates", "suites", "runs", "leaderboard"):
-        response = as_vera.get(reverse(f"evals:{name}"))
-        assert response.status_code == 200
-        main = response.text.split("<main", 1)[-1]
-        assert "empty" in main and ('class="button' in main or "<form" in main)
+@pytest.mark.parametrize("name", ["candidates", "suites", "runs", "leaderboard"])
+def test_empty_lists_say_what_to_do(client: Client, vera: User, erik: User, name: str) -> None:
+    def main(user: User) -> str:
+        client.force_login(user)
+        return client.get(reverse(f"evals:{name}")).text.split("<main", 1)[-1]
+
+    asked = "Ask an engineer of this project"
+    assert "empty" in main(erik) and 'class="button' in main(erik) and asked not in main(erik)
+    assert "empty" in main(vera) and 'class="button' not in main(vera) and asked in main(vera)
+
+
+def test_a_viewer_is_offered_nothing_that_would_be_refused(
+    client: Client, vera: User, erik: User, run: Run
+) -> None:
+    own = [run.candidate_id]
+    refused = {
+        reverse("evals:candidate_new"),
+        reverse("evals:candidate_edit", args=own),
+        reverse("evals:candidate_check", args=own),
+        reverse("evals:suite_install"),
+        reverse("evals:run_new"),
+    }
+    shown = {}
+    for user in (vera, erik):
+        client.force_login(user)
+        text = "".join(client.get(url).text for url in pages(run).values())
+        shown[user] = {url for url in refused if f'"{url}' in text}
+    assert shown == {vera: set(), erik: refused}
+
+
+def test_a_search_of_the_board_without_a_hit_says_so(as_vera: Client, run: Run) -> None:
+    url = reverse("evals:board", args=["small"])
+    text = as_vera.get(url, {"q": "no such model", "language": "de"}).text
+    assert "No model found" in text and "<table" not in text
+    assert f'href="{url}?language=de"' in text
+
+
+def test_a_failed_request_does_not_look_like_a_wrong_answer(as_vera: Client, run: Run) -> None:
+    url = reverse("evals:run", args=[run.pk])
+    wrong = Sample.objects.filter(part__run=run, correct=False).first()
+    Sample.objects.filter(pk=wrong.pk).update(error="no reply", correct=None)
+    text = as_vera.get(url).text
+    assert '<span class="badge failed">wrong</span>' in text
+    assert '<span class="badge paused">server error</span>' in text
+
+
+def test_the_progress_of_a_run_is_announced_and_its_end_at_once(
+    as_vera: Client, candidate: Candidate, suite: Suite
+) -> None:
+    run = make_run(candidate, suite, {"colours": HALF, "words": HALF})
+    url = reverse("evals:run_progress", args=[run.pk])
+    assert 'data-announce="Done" data-announce-now' in as_vera.get(url).text
+    Part.objects.filter(run=run).update(state=JobState.RUNNING, done=7)
+    run.settle()
+    text = as_vera.get(url).text
+    assert 'data-announce="14 of 40 samples"' in text and "data-announce-now" not in text
