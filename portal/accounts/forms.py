@@ -8,9 +8,7 @@ class SignInForm(AuthenticationForm):
     """Name and password; the field names are those that password managers know."""
 
     error_messages = {
-        "invalid_login": _(
-            "This name and password do not fit together. Both tell capital from small letters."
-        ),
+        "invalid_login": _("Name or password is wrong. Check upper and lower case."),
         "inactive": _("This account is switched off. Ask an administrator of your project."),
     }
 

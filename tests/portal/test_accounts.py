@@ -34,7 +34,7 @@ def test_it_says_plainly_why_signing_in_failed(client: Client) -> None:
     make_person("erik")
     page = client.post(reverse("accounts:login"), {"username": "erik", "password": "guess"})
     assert page.status_code == 200
-    assert "do not fit together" in page.content.decode()
+    assert "Name or password is wrong" in page.content.decode()
     assert 'role="alert"' in page.content.decode()
 
 
