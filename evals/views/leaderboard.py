@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -37,7 +39,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "suite": suite,
         "versions": versions,
-        "suites": Suite.objects.in_project(request.project),
+        "suites": _newest(Suite.objects.in_project(request.project)),
         "view": view,
         "sort": sort,
         "board": found,
@@ -75,6 +77,12 @@ def _suite(request: HttpRequest, slug: str) -> tuple[Suite, list[Suite]]:
         if not wanted or str(suite.version) == wanted:
             return suite, versions
     raise Http404
+
+
+def _newest(suites: Iterable[Suite]) -> list[Suite]:
+    """One suite a slug, the newest version."""
+    found = {suite.slug: suite for suite in sorted(suites, key=lambda suite: suite.version)}
+    return sorted(found.values(), key=lambda suite: suite.name)
 
 
 def _view(request: HttpRequest, suite: Suite) -> View:
