@@ -89,7 +89,7 @@ document.addEventListener("keydown", (event) => {
 
 // ── Progress is read aloud at most every ten seconds ──
 // A swapped part may carry data-announce="620 of 1400"; the last one said is remembered.
-let announcedAt = 0;
+let announcedAt = -Infinity;
 document.addEventListener("htmx:afterSwap", (event) => {
   const said = $("#announce");
   const part = event.detail.elt;
