@@ -133,7 +133,7 @@ class RunForm(forms.Form):
         error_messages={"required": _("Choose at least one model.")},
     )
     scoring = forms.ChoiceField(
-        label=_("Ask"),
+        label=_("How to ask"),
         required=False,
         choices=[("", _("All benchmarks")), *Scoring.choices],
         help_text=_("Servers without log-probabilities can only do short answers."),
@@ -141,7 +141,7 @@ class RunForm(forms.Form):
     again = forms.BooleanField(
         label=_("Measure again"),
         required=False,
-        help_text=_("Otherwise a finished result is shown instead of asked twice."),
+        help_text=_("Without it, a result that exists is shown and nothing is asked."),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

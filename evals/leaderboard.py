@@ -16,7 +16,7 @@ from evals.stats.intervals import Interval
 from evals.stats.paired import NotComparable, paired_difference
 from evals.stats.ranks import rank_ranges
 
-METHOD = 1  # raise when a statistic changes: cached fits of the old one are dropped
+METHOD = 2  # raise when a statistic changes: cached fits of the old one are dropped
 
 
 class View(NamedTuple):
@@ -31,11 +31,15 @@ class View(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Paired difference to the first row, same samples: ``value`` = this − first."""
+    """Paired difference to the first row, same samples: ``value`` = this − first.
+
+    ``real``: it could hardly be chance (evals.stats.paired).
+    """
 
     value: float
     low: float
     high: float
+    real: bool
 
 
 @dataclass(frozen=True)
@@ -231,9 +235,9 @@ def _overall(columns: list[np.ndarray]) -> Interval:
     return macro_mean(answered)
 
 
-def _gap(mine: list[np.ndarray], first: list[np.ndarray]) -> list[float] | None:
+def _gap(mine: list[np.ndarray], first: list[np.ndarray]) -> list[Any] | None:
     try:
         found = paired_difference(mine, first)
     except NotComparable:
         return None
-    return [found.delta, found.low, found.high]
+    return [found.delta, found.low, found.high, found.significant]

@@ -16,6 +16,10 @@ import numpy as np
 
 from evals.stats.bootstrap import CELLS_AT_ONCE, REPLICATES, percentiles, resample_counts
 
+# Fewer samples on which two candidates differ decide nothing: even if all six speak for one
+# side, a sign test has p = 2·2⁻⁶ = 0.03, with five p = 0.06. The bootstrap alone would call two
+# wins out of two a certainty.
+LEAST_DISCORDANT = 6
 ROUNDING = 1e-12  # differences below this share of the largest score are rounding, not findings
 
 
@@ -26,33 +30,35 @@ class NotComparable(ValueError):
 class Difference(NamedTuple):
     """Score of A minus score of B with its interval, in the unit of the scores.
 
-    ``n`` counts the samples both answered. ``p_value`` is McNemar's exact one, known for one
-    benchmark of right/wrong scores.
+    ``n`` counts the samples both answered, ``discordant`` those scored differently.
+    ``p_value`` is McNemar's exact one, known for one benchmark of right/wrong scores.
     """
 
     delta: float
     low: float
     high: float
     n: int
+    discordant: int
     p_value: float | None
     method: str
 
     @property
     def significant(self) -> bool:
-        """Whether the interval excludes "no difference".
+        """Whether the interval excludes "no difference", on enough samples that differ.
 
         A handful of samples that all point one way leave the interval no width (see
-        `evals.stats.bootstrap`): look at ``n`` before believing it.
+        `evals.stats.bootstrap`), so at least ``LEAST_DISCORDANT`` must differ.
         """
-        return self.low > 0 or self.high < 0
+        return self.discordant >= LEAST_DISCORDANT and (self.low > 0 or self.high < 0)
 
 
 class Differences(NamedTuple):
-    """Many pairs at once: three arrays of one entry per pair, NaN where not comparable."""
+    """Many pairs at once: arrays of one entry per pair, NaN where not comparable."""
 
     delta: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    discordant: np.ndarray
 
 
 def paired_difference(
@@ -79,6 +85,7 @@ def paired_difference(
         float(found.low[0]),
         float(found.high[0]),
         sum(len(scores) for scores in shared),
+        int(found.discordant[0]),
         _mcnemar(shared[0]) if len(shared) == 1 else None,
         "paired bootstrap",
     )
@@ -144,7 +151,20 @@ def pair_differences(
     delta, low, high = (
         np.where(np.abs(x) <= ROUNDING * largest, 0.0, x) for x in (delta, low, high)
     )
-    return Differences(delta, np.minimum(low, delta), np.maximum(high, delta))
+    discordant = np.sum([_discordant(scores, left, right) for scores in benchmarks], axis=0)
+    return Differences(delta, np.minimum(low, delta), np.maximum(high, delta), discordant)
+
+
+def _discordant(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """How many samples both of a pair answered with different scores, one entry per pair."""
+    counts = np.zeros(left.size, dtype=int)
+    width = max(1, CELLS_AT_ONCE // max(1, len(scores)))
+    for start in range(0, left.size, width):
+        part = slice(start, start + width)
+        # NaN is not above zero, so a sample that one did not answer does not count
+        gaps = np.abs(scores[:, left[part]] - scores[:, right[part]])
+        counts[part] = (gaps > 0).sum(axis=0)
+    return counts
 
 
 def _benchmark_rows(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evals.stats.bootstrap import REPLICATES
-from evals.stats.paired import pair_differences, stack
+from evals.stats.paired import LEAST_DISCORDANT, pair_differences, stack
 
 PAIRS_AT_ONCE = 2000  # × replicates × 8 bytes: 16 MB per array
 
@@ -48,7 +48,11 @@ def rank_ranges(
         left, right = pairs[start : start + PAIRS_AT_ONCE].T
         found = pair_differences(benchmarks, left, right, replicates, seed, level)
         # NaN compares as False both ways, so an undecided pair moves nobody.
-        for won, winner, loser in ((found.low > 0, left, right), (found.high < 0, right, left)):
+        enough = found.discordant >= LEAST_DISCORDANT
+        for won, winner, loser in (
+            (enough & (found.low > 0), left, right),
+            (enough & (found.high < 0), right, left),
+        ):
             np.add.at(best, loser[won], 1)
             np.subtract.at(worst, winner[won], 1)
     return [RankRange(int(b), int(w)) for b, w in zip(best, worst, strict=True)]

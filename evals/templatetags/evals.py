@@ -61,8 +61,7 @@ def rank(places: tuple[int, int]) -> str:
 @register.simple_tag
 def gap(found: Gap) -> SafeString:
     """A paired difference in points, with a word for whether it could be chance."""
-    real = found.low > 0 or found.high < 0
-    words = gettext("real") if real else gettext("could be chance")
+    words = gettext("real") if found.real else gettext("could be chance")
     return format_html(
         '{} <span class="muted small">{}</span> <span class="tag">{}</span>',
         signed(found.value),

@@ -91,10 +91,19 @@ def test_it_judges_each_pair_as_the_paired_difference_does(board) -> None:
                 found = paired_difference(one, other, replicates=200, seed=5)
             except NotComparable:
                 continue
-            better[i] += found.high < 0
-            worse[i] += found.low > 0
+            better[i] += found.significant and found.high < 0
+            worse[i] += found.significant and found.low > 0
     expected = [(1 + b, len(board) - w) for b, w in zip(better, worse, strict=True)]
     assert rank_ranges(board, replicates=200, seed=5) == expected
+
+
+def test_a_handful_of_samples_decides_nothing() -> None:
+    """All wins, but few: by a sign test five of five could still be chance, six of six hardly."""
+    for count, decided in ((2, False), (5, False), (6, True)):
+        board = [[np.ones(count)], [np.zeros(count)]]
+        expected = [(1, 1), (2, 2)] if decided else [(1, 2), (1, 2)]
+        assert rank_ranges(board) == expected
+        assert paired_difference(board[0], board[1]).significant is decided
 
 
 def test_it_leaves_a_candidate_that_missed_a_benchmark_undecided() -> None:
