@@ -23,8 +23,9 @@ def static_files_as_they_lie(settings: object) -> None:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium for one module: Playwright's event loop would keep asyncio's tests from theirs."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
         pytest.skip("no chromium on this machine")
