@@ -58,7 +58,7 @@ class Clone:
         (self.folder / "portal").mkdir(parents=True)
         self.wheels.mkdir()
         shutil.copy(ROOT / "manage.py", self.folder)
-        for name in ("__init__.py", "bootstrap.py", "environments.py"):
+        for name in ("environment.py", "__init__.py", "bootstrap.py", "environments.py"):
             shutil.copy(ROOT / "portal" / name, self.folder / "portal")
         shutil.copy(ROOT / "requirements-uv.lock", self.folder)
         main = {"django/core/management/__init__.py": DJANGO}
