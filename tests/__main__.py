@@ -30,6 +30,7 @@ PLACES = ("/usr/lib/postgresql",)  # Debian keeps PostgreSQL's programs off the 
 ONCE = "browser or vllm or services"
 ON_EVERY_DATABASE = ["tests/portal", "tests/workers", "tests/evals"]
 WITHOUT_DATABASE = [
+    "tests/portal/test_bootstrap.py",
     "tests/evals/stats",
     "tests/evals/llm",
     "tests/evals/demo",

@@ -131,7 +131,10 @@ def _progress(run: Run) -> dict[str, object]:
 @require(Role.ENGINEER)
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_run(request, pk)
-    runs.resume(run)
+    try:
+        runs.resume(run)
+    except runs.CannotStart as error:
+        messages.error(request, str(error))
     return redirect(run)
 
 

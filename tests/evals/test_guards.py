@@ -167,3 +167,11 @@ def test_results_stay_on_the_board_while_failed_samples_are_asked_again(
     Part.objects.filter(run=run).update(state=JobState.QUEUED)
     (row,) = leaderboard.board(suite, leaderboard.View()).rows
     assert any(cell is not None for cell in row.cells.values())
+
+
+def test_a_run_that_cannot_be_resumed_says_why(as_erik: Client, project: Project) -> None:
+    candidate = make_candidate(project)
+    run = runs.start(candidate, make_suite(project))
+    turn_to_another_model(candidate)
+    response = as_erik.post(reverse("evals:run_resume", args=[run.pk]), follow=True)
+    assert b"The endpoint has changed" in response.content

@@ -252,20 +252,20 @@ def test_uv_installs_when_pip_can_provide_it(
 
 def test_a_variable_replaces_what_the_files_of_pip_say() -> None:
     listed = (
-        ":env:.index-url='https://b.example/simple'\n"
+        ":env:.index-url='https://b.example/packages'\n"
         "global.extra-index-url='\\nhttps://c.example\\nhttps://d.example'\n"
-        "global.index-url='https://a.example/simple'\n"
+        "global.index-url='https://a.example/packages'\n"
         "install.no-compile='true'\n"
         "list.format='columns'\n"
     )
     found = environments.parse_settings(listed)
     assert found == {
-        "index-url": ["https://b.example/simple"],
+        "index-url": ["https://b.example/packages"],
         "extra-index-url": ["https://c.example", "https://d.example"],
         "no-compile": ["true"],
     }
     environment = environments.uv_environment(found)
-    assert environment and environment["UV_DEFAULT_INDEX"] == "https://b.example/simple"
+    assert environment and environment["UV_DEFAULT_INDEX"] == "https://b.example/packages"
     assert environment["UV_INDEX"] == "https://c.example https://d.example"
 
 
