@@ -1,5 +1,6 @@
-from evals.models.candidates import Candidate, Endpoint, Probe
+from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe
 from evals.models.leaderboard import Standing
+from evals.models.playground import KeptQuestion
 from evals.models.runs import Part, Run, Sample, Score
 from evals.models.suites import Benchmark, QuestionSet, Suite
 
@@ -7,7 +8,10 @@ __all__ = [
     "Benchmark",
     "Candidate",
     "Endpoint",
+    "KeptQuestion",
     "Part",
+    "Price",
+    "Pricing",
     "Probe",
     "QuestionSet",
     "Run",

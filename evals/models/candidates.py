@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
@@ -108,6 +109,56 @@ class Endpoint(models.Model):
             if p.endpoint_revision == self.revision and p.state == JobState.DONE
         ]
         return max(mine, key=lambda p: p.pk, default=None)
+
+
+class Pricing(models.TextChoices):
+    """What the owner of a server pays for."""
+
+    TOKEN = "token", _("Per token")
+    GPU_HOUR = "gpu_hour", _("Per GPU-hour")
+
+
+class Price(models.Model):
+    """What asking an endpoint costs from ``valid_from`` on; a new price is a new row.
+
+    Per token: prices per million tokens of prompt and answer. Per GPU-hour: price of one GPU
+    for one hour, times ``gpus``, for as long as a run works.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="prices")
+    pricing = models.CharField(_("pricing"), max_length=16, choices=Pricing.choices)
+    currency = models.CharField(_("currency"), max_length=3, default="EUR")
+    per_million_prompt = models.DecimalField(
+        _("price per million prompt tokens"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    per_million_answer = models.DecimalField(
+        _("price per million answer tokens"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    per_gpu_hour = models.DecimalField(
+        _("price per GPU-hour"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    gpus = models.PositiveSmallIntegerField(_("GPUs"), null=True, blank=True)
+    valid_from = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    pricing="token",
+                    per_million_prompt__gte=0,
+                    per_million_answer__gte=0,
+                )
+                | models.Q(pricing="gpu_hour", per_gpu_hour__gte=0, gpus__gte=1),
+                name="price_is_complete",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.pricing}"
 
 
 class Probe(Job):

@@ -8,7 +8,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from evals.models.candidates import Candidate
+from evals.models.candidates import Candidate, Price
 from evals.models.suites import Benchmark, Suite
 from evals.words import titled
 from portal.accounts.models import Project
@@ -52,6 +52,12 @@ class Run(Job):
     repeat = models.PositiveSmallIntegerField(default=0)
     server = models.CharField(max_length=200, blank=True)
     software = models.JSONField(default=dict)
+    price = models.ForeignKey(
+        Price, models.RESTRICT, null=True, blank=True, help_text="In force when the run started."
+    )
+    worked_seconds = models.FloatField(
+        default=0.0, help_text="Wall time of all finished attempts; the present one is not in it."
+    )
 
     objects = RunQuerySet.as_manager()
 
@@ -138,6 +144,13 @@ class Part(Job):
         null=True,
         help_text="The primary metric by doc_id, null where there is no answer; set when done.",
     )
+    # Sums over the answered samples, kept with every batch stored, so that pages need not
+    # read the samples. A token count is null while no sample told one: unknown is not zero.
+    prompt_tokens = models.PositiveBigIntegerField(null=True)
+    completion_tokens = models.PositiveBigIntegerField(null=True)
+    counted = models.PositiveIntegerField(default=0, help_text="Samples with both token counts.")
+    value_sum = models.FloatField(default=0.0)
+    latency_sum_ms = models.FloatField(default=0.0)
 
     class Meta:
         ordering = ["benchmark__position"]

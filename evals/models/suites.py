@@ -43,6 +43,7 @@ class Suite(models.Model):
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     licence = models.CharField(max_length=120, blank=True)
+    tags = models.JSONField(default=list, help_text="Use cases that the suite speaks for.")
     sha256 = models.CharField(max_length=64)
     frozen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -102,6 +103,14 @@ class Benchmark(models.Model):
     scoring = models.CharField(max_length=16, choices=Scoring.choices)
     metric = models.CharField(max_length=60)
     questions = models.ForeignKey(QuestionSet, models.PROTECT, related_name="benchmarks")
+    examples = models.ForeignKey(
+        QuestionSet,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Few-shot examples; without them examples are drawn from the questions.",
+    )
+    tags = models.JSONField(default=list, help_text="Use cases, such as knowledge or summarising.")
     options = models.JSONField(default=dict)
     task = models.JSONField(default=dict)
 

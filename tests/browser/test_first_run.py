@@ -76,8 +76,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[list[Server]]:
     with ExitStack() as stack:
         stubs = [stack.enter_context(StubServer()) for _ in real.NAMES]
         yield [
-            Server(name, stub.base_url, MODEL)
-            for name, stub in zip(real.NAMES, stubs, strict=True)
+            Server(name, stub.base_url, MODEL) for name, stub in zip(real.NAMES, stubs, strict=True)
         ]
 
 
