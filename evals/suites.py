@@ -13,13 +13,14 @@ import yaml
 from django.db import transaction
 from django.utils import timezone
 
-from evals.engines import ENGINES, BenchmarkSpec, TaskInvalid
+from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, fewshot
 from evals.models import Benchmark, QuestionSet, Suite
 from evals.models.suites import Scoring
 from portal.accounts.models import Project
 
 SHIPPED = Path(__file__).parent / "data" / "suites"
 REQUIRED = ("name", "title", "family", "language", "engine", "scoring", "metric", "questions")
+FILES = ("questions", "examples")  # fields that name a file beside the suite's
 
 
 class SuiteInvalid(ValueError):
@@ -27,36 +28,45 @@ class SuiteInvalid(ValueError):
 
 
 class Shipped(NamedTuple):
-    """A suite that comes with the portal; ``slug`` is also its folder."""
+    """A suite that comes with the portal, and its file."""
 
     slug: str
     version: int
+    path: Path
 
 
 @cache
 def shipped() -> tuple[Shipped, ...]:
     """The suites that come with the portal, by slug."""
-    found = (_read(path) for path in sorted(SHIPPED.glob("*/suite.yaml")))
-    return tuple(Shipped(entry["slug"], int(entry.get("version", 1))) for entry in found)
+    found = ((_read(path), path) for path in SHIPPED.glob("*/*.yaml"))
+    entries = (Shipped(entry["slug"], int(entry.get("version", 1)), path) for entry, path in found)
+    return tuple(sorted(entries))
 
 
-@transaction.atomic
 def install(project: Project, slug: str) -> Suite:
-    """The shipped suite ``slug`` in ``project``, imported when this version is not there yet."""
-    return load(project, SHIPPED / slug)
+    """The shipped suite ``slug`` in ``project``, imported when this version is not there yet.
+
+    Raises LookupError for a slug that does not come with the portal.
+    """
+    for entry in shipped():
+        if entry.slug == slug:
+            return load(project, entry.path)
+    raise LookupError(f"No suite {slug!r} comes with the portal.")
 
 
 @transaction.atomic
-def load(project: Project, folder: Path) -> Suite:
-    """Import ``folder``/suite.yaml with its question files; the same content is imported once.
+def load(project: Project, path: Path) -> Suite:
+    """Import the suite file ``path`` with its question files; the same content is imported once.
 
-    Raises SuiteInvalid when a field is missing or wrong, or when the version exists with
-    other content: a version that may have been run never changes, so raise its number.
+    ``path`` may be the folder of a ``suite.yaml``. Raises SuiteInvalid when a field is missing
+    or wrong, or when the version exists with other content: a version that may have been run
+    never changes, so raise its number.
     """
-    entry = _read(folder / "suite.yaml")
-    questions = {
-        item["questions"]: _text(folder / item["questions"]) for item in entry["benchmarks"]
-    }
+    path = path / "suite.yaml" if path.is_dir() else path
+    folder = path.parent
+    entry = _read(path)
+    files = {item[field] for item in entry["benchmarks"] for field in FILES if item.get(field)}
+    questions = {name: _text(folder / name) for name in files}
     digest = _digest(entry, questions)
     version = int(entry.get("version", 1))
     existing = Suite.objects.filter(project=project, slug=entry["slug"], version=version).first()
@@ -74,13 +84,17 @@ def load(project: Project, folder: Path) -> Suite:
         name=entry["name"],
         description=entry.get("description", ""),
         licence=entry.get("licence", ""),
+        tags=entry.get("tags", []),
         sha256=digest,
     )
+    stored = {name: _question_set(text, name) for name, text in questions.items()}
     for position, item in enumerate(entry["benchmarks"]):
         benchmark = Benchmark(
             suite=suite,
             position=position,
-            questions=_question_set(questions[item["questions"]], item["questions"]),
+            questions=stored[item["questions"]],
+            examples=stored.get(item.get("examples")),
+            tags=item.get("tags", []),
             options=item.get("options", {}),
             task=item["task"],
             **{field: item[field] for field in REQUIRED if field != "questions"},
@@ -100,6 +114,7 @@ def spec(benchmark: Benchmark) -> BenchmarkSpec:
         scoring=benchmark.scoring,
         metric=benchmark.metric,
         rows=benchmark.questions.rows(),
+        examples=benchmark.examples.rows() if benchmark.examples else [],
         task=benchmark.task,
         options=benchmark.options,
     )
@@ -117,17 +132,21 @@ def write_task_files(suite: Suite, folder: Path) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for benchmark in suite.benchmarks.select_related("questions"):
-        rows = (folder / f"{benchmark.name}.jsonl").resolve()
-        rows.write_text(benchmark.questions.lines, encoding="utf-8")
-        shots = int(benchmark.options.get("num_fewshot", 0))
+    for benchmark in suite.benchmarks.select_related("questions", "examples"):
+        files = {"test": benchmark.questions}
+        if benchmark.examples:
+            files[EXAMPLES_SPLIT] = benchmark.examples
+        paths = {}
+        for split, rows in files.items():
+            path = (folder / f"{benchmark.name}_{split}.jsonl").resolve()
+            path.write_text(rows.lines, encoding="utf-8")
+            paths[split] = str(path)
         task = {
             "task": benchmark.name,
             "dataset_path": "json",
-            "dataset_kwargs": {"data_files": {"test": str(rows)}},
+            "dataset_kwargs": {"data_files": paths},
             "test_split": "test",
-            "num_fewshot": shots,
-            **({"fewshot_split": "test"} if shots else {}),
+            **fewshot(benchmark.options, bool(benchmark.examples)),
             **benchmark.task,
         }
         text = yaml.safe_dump(task, allow_unicode=True, sort_keys=False)
@@ -165,6 +184,8 @@ def _faults(entry: Any) -> Iterator[str]:
     if not isinstance(version, int) or version < 1:
         yield f"version is {version!r}; write a whole number from 1."
     items = entry.get("benchmarks") or []
+    if not _are_tags(entry.get("tags", [])):
+        yield f"tags is {entry['tags']!r}; write a list of words."
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         yield "benchmarks is not a list of mappings."
         return
@@ -178,14 +199,21 @@ def _faults(entry: Any) -> Iterator[str]:
         for field in (*REQUIRED, "task"):
             if not item.get(field):
                 yield f"benchmarks[{index}].{field} is missing."
+        if not _are_tags(item.get("tags", [])):
+            yield f"benchmarks[{index}].tags is {item['tags']!r}; write a list of words."
         if item.get("scoring") not in Scoring.values:
             yield (
                 f"benchmarks[{index}].scoring is {item.get('scoring')!r}; "
                 f"write one of {', '.join(Scoring.values)}."
             )
-        questions = item.get("questions")
-        if questions == ".." or Path(str(questions)).name != questions:
-            yield f"benchmarks[{index}].questions must be a file name in the suite's folder."
+        for field in FILES:
+            name = item.get(field)
+            if field in item and (name == ".." or Path(str(name)).name != name):
+                yield f"benchmarks[{index}].{field} must be a file name in the suite's folder."
+
+
+def _are_tags(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(tag, str) and tag for tag in value)
 
 
 def _question_set(text: str, name: str) -> QuestionSet:

@@ -6,9 +6,24 @@ group ``evals.engines``.
 
 from __future__ import annotations
 
-from evals.engines._base import BenchmarkSpec, Engine, Outcome, TaskInvalid
+from evals.engines._base import (
+    EXAMPLES_SPLIT,
+    BenchmarkSpec,
+    Engine,
+    Outcome,
+    TaskInvalid,
+    fewshot,
+)
 from portal.registry import Registry
 
 ENGINES: Registry[Engine] = Registry("evals.engines", "ENGINE")
 
-__all__ = ["ENGINES", "BenchmarkSpec", "Engine", "Outcome", "TaskInvalid"]
+__all__ = [
+    "ENGINES",
+    "EXAMPLES_SPLIT",
+    "BenchmarkSpec",
+    "Engine",
+    "Outcome",
+    "TaskInvalid",
+    "fewshot",
+]

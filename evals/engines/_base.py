@@ -18,6 +18,8 @@ class BenchmarkSpec:
     """One benchmark as an engine needs it.
 
     ``rows`` are the questions in order; a sample's ``doc_id`` is its index there.
+    ``examples`` are shown before a question, the first ``num_fewshot`` of them in their order;
+    without any, examples are drawn from the other rows.
     ``task`` is in the engine's own terms (for lm-eval: a TaskConfig without data set).
     """
 
@@ -26,6 +28,7 @@ class BenchmarkSpec:
     metric: str
     rows: list[dict[str, Any]]
     task: dict[str, Any]
+    examples: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,3 +88,20 @@ class Engine(Protocol):
     def software(self) -> dict[str, str]:
         """Names and versions of what computes the scores."""
         ...
+
+
+EXAMPLES_SPLIT = "examples"
+
+
+def fewshot(options: dict[str, Any], has_examples: bool) -> dict[str, Any]:
+    """lm-eval's fields for ``options["num_fewshot"]``: how many examples, from where, drawn how."""
+    shots = int(options.get("num_fewshot", 0))
+    if not shots:
+        return {"num_fewshot": 0}
+    if not has_examples:
+        return {"num_fewshot": shots, "fewshot_split": "test"}
+    return {
+        "num_fewshot": shots,
+        "fewshot_split": EXAMPLES_SPLIT,
+        "fewshot_config": {"sampler": "first_n"},
+    }

@@ -17,7 +17,7 @@ from copy import deepcopy
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from evals.engines._base import BenchmarkSpec, Outcome, TaskInvalid
+from evals.engines._base import EXAMPLES_SPLIT, BenchmarkSpec, Outcome, TaskInvalid, fewshot
 from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled
 from evals.stats.distance import distances
 
@@ -69,6 +69,12 @@ class LmEval:
     def validate(self, spec: BenchmarkSpec) -> None:
         if not spec.rows:
             raise TaskInvalid(f"{spec.name}: the question file is empty.")
+        shots = int(spec.options.get("num_fewshot", 0))
+        if spec.examples and shots > len(spec.examples):
+            raise TaskInvalid(
+                f"{spec.name}: options.num_fewshot is {shots}, but there are only "
+                f"{len(spec.examples)} examples."
+            )
         if bad := spec.task.keys() - TASK_KEYS:
             raise TaskInvalid(
                 f"{spec.name}: task may not set {', '.join(sorted(bad))}; "
@@ -214,22 +220,22 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
 
     _sandbox_templates()
 
-    def rows(**_: Any) -> dict[str, Dataset]:
+    def split(rows: list[dict[str, Any]]) -> Dataset:
         # All fields in each row: from_list takes the names from the first alone.
-        names = dict.fromkeys(name for row in spec.rows for name in row)
-        full = [{name: row.get(name) for name in names} for row in spec.rows]
-        return {"test": Dataset.from_list(full)}
+        names = dict.fromkeys(name for row in rows for name in row)
+        return Dataset.from_list([{name: row.get(name) for name in names} for row in rows])
 
-    shots = int(spec.options.get("num_fewshot", 0))
+    def splits(**_: Any) -> dict[str, Dataset]:
+        examples = {EXAMPLES_SPLIT: split(spec.examples)} if spec.examples else {}
+        return {"test": split(spec.rows), **examples}
+
     config = {
+        **fewshot(spec.options, bool(spec.examples)),
         **deepcopy(spec.task),  # lm-eval writes its defaults into it
         "task": spec.name,
-        "custom_dataset": rows,
+        "custom_dataset": splits,
         "test_split": "test",
-        "num_fewshot": shots,
     }
-    if shots:
-        config.setdefault("fewshot_split", "test")
     task = ConfigurableTask(config=config)
     task.set_fewshot_seed(FEWSHOT_SEED)
     return task

@@ -238,11 +238,15 @@ class StubServer:
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         self._faults = faults
 
-    def __enter__(self) -> Self:
+    @property
+    def argv(self) -> list[str]:
         argv = [sys.executable, "-m", "tests.evals.stub_server", "--port", str(self.port)]
         for name, value in self._faults.items():
             argv += [f"--{name.replace('_', '-')}", str(value)]
-        self.process = subprocess.Popen(argv, cwd=ROOT, preexec_fn=dies_with(os.getpid()))
+        return argv
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(self.argv, cwd=ROOT, preexec_fn=dies_with(os.getpid()))
         for _ in range(600):
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()

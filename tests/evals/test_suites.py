@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evals import suites
+from evals.engines.lm_eval import prepare
 from evals.models import Benchmark, QuestionSet, Suite
 from portal.accounts.models import Project
 from tests.evals.making import answer, answer_rows, choice, choice_rows, make_suite, write_suite
@@ -179,3 +180,24 @@ def test_lm_eval_loads_the_files_it_writes(
     assert loaded["colours"].config.num_fewshot == 2
     questions = [doc["question"] for doc in loaded["words"].eval_docs]
     assert questions == [row["question"] for row in rows]
+
+
+def test_examples_of_their_own_are_shown_in_their_order(project: Project, tmp_path: Path) -> None:
+    shots = [{"question": f"Shown {n}", "choices": ["yes", "no"], "answer": n % 2} for n in (1, 2)]
+    (tmp_path / "shots.jsonl").write_text("\n".join(map(json.dumps, shots)), encoding="utf-8")
+    entry = choice(examples="shots.jsonl", options={"num_fewshot": 2}, tags=["knowledge"])
+    suite = suites.load(project, write_suite(tmp_path, [entry], tags=["own"]))
+    benchmark = suite.benchmarks.get()
+    assert (suite.tags, benchmark.tags) == (["own"], ["knowledge"])
+    _task, documents = prepare(suites.spec(benchmark))
+    prompt = documents[0].requests[0].args[0]
+    assert prompt.startswith(
+        "Question: Shown 1\nAnswer: no\n\nQuestion: Shown 2\nAnswer: yes\n\nQuestion: No 0"
+    )
+
+
+def test_more_examples_than_there_are_cannot_be_asked_for(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "shots.jsonl").write_text('{"question": "?", "choices": ["a", "b"], "answer": 0}')
+    entry = choice(examples="shots.jsonl", options={"num_fewshot": 2})
+    with pytest.raises(suites.SuiteInvalid, match="only 1 examples"):
+        suites.load(project, write_suite(tmp_path, [entry]))
