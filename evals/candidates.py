@@ -16,6 +16,7 @@ from evals import llm
 from evals.models import Candidate, Endpoint, Probe
 from evals.storable import clean, cleaned
 from portal import secrets
+from portal.accounts import audit
 from portal.accounts.models import Project, User
 from portal.outbound import OutboundPolicy
 from workers import jobs
@@ -47,6 +48,7 @@ def register(
     )
     _set_key(endpoint, api_key)
     endpoint.save()
+    audit.record(project, "candidate.register", candidate, by=by, host=endpoint.host)
     check(endpoint, by=by)
     return candidate
 
@@ -69,7 +71,8 @@ def change_endpoint(
     ``api_key``: None keeps the key, "" removes it.
     """
     base_url = base_url.rstrip("/")
-    moved = _origin(base_url) != _origin(endpoint.base_url)
+    before = endpoint.base_url
+    moved = _origin(base_url) != _origin(before)
     changed = (base_url, served_model) != (endpoint.base_url, endpoint.served_model)
     dropped = moved and api_key is None and bool(endpoint.key_encrypted)
     endpoint.base_url, endpoint.served_model = base_url, served_model
@@ -79,6 +82,10 @@ def change_endpoint(
     if changed:
         endpoint.revision += 1
     endpoint.save()
+    audit.record(
+        endpoint.candidate.project, "candidate.change", endpoint.candidate, by=by,
+        address=base_url, address_before=before, credential_changed=api_key is not None or dropped,
+    )  # fmt: skip
     if changed:  # answers of the new server must not enter runs of the old one
         for run in endpoint.candidate.runs.active():
             jobs.cancel(run)
@@ -99,6 +106,7 @@ def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
         total=1,
     )
     jobs.enqueue(probe)
+    audit.record(endpoint.candidate.project, "candidate.check", endpoint.candidate, by=by)
     return probe
 
 

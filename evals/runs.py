@@ -21,6 +21,7 @@ from evals.stats.bootstrap import bootstrap_mean
 from evals.stats.intervals import Interval, wilson
 from evals.storable import clean
 from evals.words import titled, word
+from portal.accounts import audit
 from portal.accounts.models import User
 from workers import jobs
 from workers.models import JobState
@@ -90,7 +91,7 @@ def start(
         latest = Run.objects.filter(**identity).order_by("-repeat").first()
         if latest and not (again and latest.is_finished):
             if latest.state in (JobState.FAILED, JobState.CANCELLED):
-                resume(latest)
+                resume(latest, by=by)
             return latest
         suites.freeze(suite)
         engines = {ENGINES[benchmark.engine] for benchmark in benchmarks}
@@ -111,6 +112,7 @@ def start(
             )
             jobs.enqueue(part)
         run.settle()
+        audit.record(candidate.project, "run.start", run, by=by, scoring=scoring)
     return run
 
 
@@ -146,13 +148,15 @@ def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:
     return probe
 
 
-def cancel(run: Run) -> None:
+@transaction.atomic
+def cancel(run: Run, *, by: User | None = None) -> None:
     """Stop every part of ``run``; what is finished is kept."""
-    jobs.cancel(run)
+    if jobs.cancel(run):
+        audit.record(run.candidate.project, "run.cancel", run, by=by)
 
 
 @transaction.atomic
-def resume(run: Run) -> None:
+def resume(run: Run, *, by: User | None = None) -> None:
     """Queue what has no answer yet: unfinished parts and parts with failed samples.
 
     Answered samples are not asked again. Raises CannotStart when the endpoint has changed
@@ -169,6 +173,7 @@ def resume(run: Run) -> None:
     done = sum(part.done for part in parts)
     Run.objects.filter(pk=run.pk).update(cancel_requested=False, started_at=None, done_before=done)
     run.settle()
+    audit.record(run.candidate.project, "run.resume", run, by=by)
 
 
 def execute(part: Part, progress: Progress) -> None:

@@ -16,7 +16,8 @@ from django.utils import timezone
 from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, fewshot
 from evals.models import Benchmark, QuestionSet, Suite
 from evals.models.suites import Scoring
-from portal.accounts.models import Project
+from portal.accounts import audit
+from portal.accounts.models import Project, User
 
 SHIPPED = Path(__file__).parent / "data" / "suites"
 REQUIRED = ("name", "title", "family", "language", "engine", "scoring", "metric", "questions")
@@ -43,19 +44,19 @@ def shipped() -> tuple[Shipped, ...]:
     return tuple(sorted(entries))
 
 
-def install(project: Project, slug: str) -> Suite:
+def install(project: Project, slug: str, *, by: User | None = None) -> Suite:
     """The shipped suite ``slug`` in ``project``, imported when this version is not there yet.
 
     Raises LookupError for a slug that does not come with the portal.
     """
     for entry in shipped():
         if entry.slug == slug:
-            return load(project, entry.path)
+            return load(project, entry.path, by=by)
     raise LookupError(f"No suite {slug!r} comes with the portal.")
 
 
 @transaction.atomic
-def load(project: Project, path: Path) -> Suite:
+def load(project: Project, path: Path, *, by: User | None = None) -> Suite:
     """Import the suite file ``path`` with its question files; the same content is imported once.
 
     ``path`` may be the folder of a ``suite.yaml``. Raises SuiteInvalid when a field is missing
@@ -104,6 +105,7 @@ def load(project: Project, path: Path) -> Suite:
         except (TaskInvalid, LookupError) as error:
             raise SuiteInvalid(f"{folder.name}: {error}") from error
         benchmark.save()
+    audit.record(project, "suite.install", suite, by=by, version=version, sha256=digest)
     return suite
 
 

@@ -10,9 +10,17 @@ from django.shortcuts import render
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 
+from portal.accounts.models import Role
+from portal.accounts.permissions import may
+
 
 def home(request: HttpRequest) -> HttpResponse:
-    """What changed and what waits: every app shows its part in ``<app>/_home.html``."""
+    """What changed and what waits: every app shows its part in ``<app>/_home.html``.
+
+    Raters find their work here and nothing else.
+    """
+    if not may(request, Role.VIEWER):
+        return render(request, "my_work.html")
     return render(request, "home.html", {"parts": _parts()})
 
 

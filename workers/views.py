@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from portal.accounts import audit
 from portal.accounts.models import Project, Role
 from portal.accounts.permissions import fetch, require
 from portal.ui.htmx import page_or_part, unchanged, wants_part
@@ -45,7 +46,8 @@ def progress(request: HttpRequest, label: str, pk: int) -> HttpResponse:
 def cancel(request: HttpRequest, label: str, pk: int) -> HttpResponse:
     """Stop a job; asking twice is harmless."""
     job = get_job(request, label, pk, Role.ENGINEER)
-    jobs.cancel(job)
+    if jobs.cancel(job):
+        audit.record(request.project, "job.cancel", job, by=request.user)
     if wants_part(request):
         listed = "listed" in request.POST  # the page around it has the title and polls
         context = {"job": get_job(request, label, pk), "title": listed, "still": listed}

@@ -12,6 +12,7 @@ from evals.models import Suite
 from evals.models.suites import Scoring
 from evals.templatetags.evals import points, span
 from portal import tables
+from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui import charts
@@ -60,6 +61,7 @@ def download(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     rows = leaderboard.records(leaderboard.board(suite, _view(request, suite)))
     writer = tables.WRITERS[kind]
     response = HttpResponse(writer.write(rows), content_type=writer.content_type)
+    audit.record(request.project, "leaderboard.export", suite, by=request.user, format=kind)
     name = f"leaderboard-{suite.slug}-v{suite.version}.{kind}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

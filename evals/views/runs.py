@@ -132,7 +132,7 @@ def _progress(run: Run) -> dict[str, object]:
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_run(request, pk)
     try:
-        runs.resume(run)
+        runs.resume(run, by=request.user)
     except runs.CannotStart as error:
         messages.error(request, str(error))
     return redirect(run)

@@ -33,7 +33,7 @@ def install(request: HttpRequest) -> HttpResponse:
     if slug not in {entry.slug for entry in suites.shipped()}:
         return redirect("evals:suites")
     try:
-        return redirect(suites.install(request.project, slug))
+        return redirect(suites.install(request.project, slug, by=request.user))
     except suites.SuiteInvalid as error:
         messages.error(request, str(error))
         return redirect("evals:suites")

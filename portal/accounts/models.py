@@ -23,7 +23,7 @@ class User(AbstractUser):
 
 
 class Role(models.TextChoices):
-    """From most to least: each role may do what the ones below it may."""
+    """Administrators may what engineers may, and these what raters and viewers may."""
 
     ADMIN = "admin", _("Administrator")
     ENGINEER = "engineer", _("Engineer")

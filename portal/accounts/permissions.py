@@ -21,17 +21,26 @@ from portal.accounts.models import Membership, Role
 
 M = TypeVar("M", bound=Model)
 View = Callable[..., HttpResponse]
-ORDER = list(Role.values)  # most powerful first
+MEMBER = "member"  # what every member may, whatever the role
+# Who may do what a role may. Engineers look, and rate as well; raters see no results and
+# viewers do not rate, so neither of the two includes the other.
+REACH: dict[str, list[str]] = {
+    Role.ADMIN: [Role.ADMIN],
+    Role.ENGINEER: [Role.ADMIN, Role.ENGINEER],
+    Role.RATER: [Role.ADMIN, Role.ENGINEER, Role.RATER],
+    Role.VIEWER: [Role.ADMIN, Role.ENGINEER, Role.VIEWER],
+    MEMBER: list(Role.values),
+}
 SESSION_KEY = "project"
 
 
 def roles_at_least(role: str) -> list[str]:
     """The roles that may do what ``role`` may, the most powerful first."""
-    return ORDER[: ORDER.index(role) + 1]
+    return [str(each) for each in REACH[role]]
 
 
 def may(request: HttpRequest, role: str) -> bool:
-    """Whether the person's role in the current project is ``role`` or more."""
+    """Whether the person's role in the current project is ``role`` or includes it."""
     return getattr(request, "role", None) in roles_at_least(role)
 
 
@@ -45,7 +54,7 @@ def demand(request: HttpRequest, role: str) -> None:
 
 
 def require(role: str) -> Callable[[View], View]:
-    """Decorator: only people whose role is ``role`` or more reach the view."""
+    """Decorator: only people whose role is ``role`` or includes it reach the view."""
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -16,7 +16,8 @@ from django.utils.functional import SimpleLazyObject, cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from portal.accounts.models import Theme
+from portal.accounts.models import Role, Theme
+from portal.accounts.permissions import MEMBER, may
 
 THEME_COOKIE = "theme"
 
@@ -27,6 +28,8 @@ class Entry(NamedTuple):
     icon: str
     question: str
     """What the page behind it answers; shown on the home page."""
+    needs: str = Role.VIEWER
+    """The role it takes to see the entry."""
 
 
 # Entries whose address no app provides are left out.
@@ -59,10 +62,28 @@ GROUPS: list[tuple[str, list[Entry]]] = [
         "",
         [
             Entry("workers:activity", _("Activity"), "activity", _("What is the machine doing?")),
-            Entry("evals:methods", _("Methods"), "methods", _("How is each number computed?")),
+            Entry(
+                "evals:methods",
+                _("Methods"),
+                "methods",
+                _("How is each number computed?"),
+                MEMBER,
+            ),
+            Entry(
+                "accounts:settings",
+                _("Settings"),
+                "settings",
+                _("Who may do what, and which keys are there?"),
+                MEMBER,
+            ),
         ],
     ),
 ]
+# The landing page of people who only rate; the others get there by the name of the product.
+RATE = (
+    pgettext_lazy("navigation", "Rate"),
+    [Entry("home", _("My work"), "work", _("Which answer is better?"), MEMBER)],
+)
 
 
 class Link(NamedTuple):
@@ -91,21 +112,33 @@ class Navigation:
 
     @cached_property
     def groups(self) -> list[tuple[str, list[Link]]]:
+        rater = getattr(self.request, "role", None) == Role.RATER
         found = [
-            (label, [(entry, url) for entry in entries if (url := _address(entry.name))])
-            for label, entries in GROUPS
+            (
+                label,
+                [
+                    (entry, url)
+                    for entry in entries
+                    if may(self.request, entry.needs) and (url := _address(entry.name))
+                ],
+            )
+            for label, entries in ([RATE] if rater else []) + GROUPS
         ]
         urls = [url for _label, links in found for _entry, url in links]
-        here = max((u for u in urls if self.request.path.startswith(u)), key=len, default="")
+        here = max((u for u in urls if self._is_inside(u)), key=len, default="")
         return [
             (label, [self._link(entry, url, here) for entry, url in links])
             for label, links in found
             if links
         ]
 
+    def _is_inside(self, url: str) -> bool:
+        """Every page is below "/", so that one must be met exactly."""
+        return self.request.path == url or (url != "/" and self.request.path.startswith(url))
+
     def _link(self, entry: Entry, url: str, here: str) -> Link:
         count = self._counts.get(entry.name, 0)
-        return Link(url, *entry[1:], count, url == here)
+        return Link(url, entry.label, entry.icon, entry.question, count, url == here)
 
     def __iter__(self) -> Iterator[tuple[str, list[Link]]]:
         return iter(self.groups)

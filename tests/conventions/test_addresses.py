@@ -17,12 +17,22 @@ from portal.accounts.models import Membership, Project, Role, User
 from tests.conventions.things import Things, make_things
 
 PUBLIC = None
+MEMBER = "member"
+# Written out again here, so that a change of the rules shows as a failure.
+SUFFICES = {
+    Role.ADMIN: {Role.ADMIN},
+    Role.ENGINEER: {Role.ADMIN, Role.ENGINEER},
+    Role.RATER: {Role.ADMIN, Role.ENGINEER, Role.RATER},
+    Role.VIEWER: {Role.ADMIN, Role.ENGINEER, Role.VIEWER},
+    MEMBER: set(Role),
+    PUBLIC: set(Role),
+}
 
 
 class Address(NamedTuple):
     """Who may use an address, how it is asked, and what it names."""
 
-    needs: str | None  # the smallest role; PUBLIC: no sign-in
+    needs: str | None  # a role; MEMBER: any; PUBLIC: no sign-in
     methods: tuple[str, ...] = ("get",)
     names: tuple[str, ...] = ()  # its arguments; the object they belong to is the project's
     owned: bool = False  # names something of one project: others get 404
@@ -39,7 +49,7 @@ def of(needs: str, *names: str, methods: tuple[str, ...] = ("get",)) -> Address:
 
 BOTH = ("get", "post")
 ADDRESSES = {
-    "home": Address(Role.VIEWER),
+    "home": Address(MEMBER),
     "health": Address(PUBLIC),
     "patterns": Address(Role.ADMIN),
     "robots.txt": Address(PUBLIC),
@@ -48,7 +58,7 @@ ADDRESSES = {
     "accounts:language": post(PUBLIC, form=lambda things: {"language": "de"}),
     "accounts:theme": post(PUBLIC, form=lambda things: {"theme": "dark"}),
     "accounts:project": Address(
-        Role.VIEWER, ("post",), owned=True, form=lambda things: {"project": things.project.pk}
+        MEMBER, ("post",), owned=True, form=lambda things: {"project": things.project.pk}
     ),
     "evals:candidates": Address(Role.VIEWER),
     "evals:candidate_new": Address(Role.ENGINEER, BOTH),
@@ -67,13 +77,15 @@ ADDRESSES = {
     "evals:leaderboard": Address(Role.VIEWER),
     "evals:board": of(Role.VIEWER, "slug"),
     "evals:board_file": of(Role.VIEWER, "slug", "kind"),
-    "evals:methods": Address(Role.VIEWER),
+    "evals:methods": Address(MEMBER),
     "workers:activity": Address(Role.VIEWER),
     "workers:progress": of(Role.VIEWER, "label", "run"),
     "workers:cancel": post(Role.ENGINEER, "label", "run"),
 }
 REQUESTS = [(name, method) for name, entry in ADDRESSES.items() for method in entry.methods]
-ROLES = list(Role.values)  # most powerful first
+ROLES = list(Role)
+# A member of the project and a non-member in each role, a member of none, a stranger.
+PEOPLE = 2 * len(ROLES) + 2
 
 
 def walk(patterns: list[Any], prefix: str = "") -> Iterator[str]:
@@ -115,8 +127,17 @@ def let_in(answer: Any) -> bool:
 
 def suffices(role: str, name: str) -> bool:
     """Whether the table says that ``role`` is enough for the address."""
-    needs = ADDRESSES[name].needs
-    return needs is PUBLIC or ROLES.index(role) <= ROLES.index(needs)
+    return role in SUFFICES[ADDRESSES[name].needs]
+
+
+def test_the_walk_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = len(REQUESTS) * PEOPLE
+    with capsys.disabled():
+        print(
+            f"\n{len(ADDRESSES)} addresses, {len(REQUESTS)} with their methods, "
+            f"× {PEOPLE} kinds of people = {asked} combinations"
+        )
+    assert asked >= 10 * len(ADDRESSES)
 
 
 @pytest.mark.django_db
@@ -131,9 +152,20 @@ def test_strangers_are_asked_to_sign_in(name: str, method: str, things: Things) 
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("name", "method"), REQUESTS)
+def test_who_is_a_member_nowhere_gets_no_further(name: str, method: str, things: Things) -> None:
+    answer = ask(User.objects.create_user("nobody"), name, method, things)
+    if ADDRESSES[name].needs is PUBLIC:
+        assert let_in(answer) or name == "accounts:logout"
+    else:
+        assert answer.status_code == 403
+        assert "accounts/no_project.html" in {template.name for template in answer.templates}
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("name", "method"), REQUESTS)
-def test_a_role_lets_in_from_the_smallest_that_suffices(
+def test_a_role_lets_in_where_it_suffices(
     name: str, method: str, role: str, things: Things
 ) -> None:
     person = User.objects.create_user("member")
@@ -146,17 +178,22 @@ def test_a_role_lets_in_from_the_smallest_that_suffices(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("name", "method"), REQUESTS)
 def test_things_of_another_project_do_not_exist(
-    name: str, method: str, things: Things, mallory: User
+    name: str, method: str, role: str, things: Things
 ) -> None:
-    answer = ask(mallory, name, method, things)
-    if ADDRESSES[name].owned:
+    person = User.objects.create_user("mallory")
+    elsewhere = Project.objects.create(name="Elsewhere")
+    Membership.objects.create(project=elsewhere, user=person, role=role)
+    answer = ask(person, name, method, things)
+    if not suffices(role, name):
+        # Refused before the thing is looked for, or as if it were not there.
+        assert answer.status_code in ({403, 404} if ADDRESSES[name].owned else {403})
+    elif ADDRESSES[name].owned:
         assert answer.status_code == 404
-    elif suffices(Role.ENGINEER, name):
-        assert let_in(answer) or name == "accounts:logout", answer.status_code
     else:
-        assert answer.status_code == 403
+        assert let_in(answer) or name == "accounts:logout", answer.status_code
 
 
 @pytest.mark.django_db

@@ -28,6 +28,7 @@ def test_it_leads_to_every_part_and_marks_where_one_is() -> None:
         assert f"</svg>{words}" in page
     assert 'aria-current="page"' not in page
     request = RequestFactory().get(reverse("evals:runs") + "7/samples/3/")
+    request.role = Role.VIEWER
     links = [link for _label, links in Navigation(request) for link in links]
     assert [link.label for link in links if link.current] == ["Runs"]
 

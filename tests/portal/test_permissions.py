@@ -9,7 +9,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from portal.accounts.models import Membership, Project, Role, User
-from portal.accounts.permissions import fetch, may, require, roles_at_least
+from portal.accounts.permissions import MEMBER, fetch, may, require, roles_at_least
 from tests.portal.people import make_person, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -21,20 +21,31 @@ def request_of(role: str | None, project: Project | None = None) -> HttpRequest:
     return request
 
 
-def test_each_role_may_do_what_the_ones_below_it_may() -> None:
+def test_each_role_may_do_what_it_includes() -> None:
     assert roles_at_least(Role.ADMIN) == ["admin"]
     assert roles_at_least(Role.RATER) == ["admin", "engineer", "rater"]
     allowed = {
-        role: [need for need in Role.values if may(request_of(role), need)]
+        role: [need for need in [*Role.values, MEMBER] if may(request_of(role), need)]
         for role in [*Role.values, None]
     }
     assert allowed == {
-        "admin": ["admin", "engineer", "rater", "viewer"],
-        "engineer": ["engineer", "rater", "viewer"],
-        "rater": ["rater", "viewer"],
-        "viewer": ["viewer"],
+        "admin": ["admin", "engineer", "rater", "viewer", "member"],
+        "engineer": ["engineer", "rater", "viewer", "member"],
+        "rater": ["rater", "member"],
+        "viewer": ["viewer", "member"],
         None: [],
     }
+
+
+def test_raters_see_their_work_and_nothing_of_the_results() -> None:
+    client = signed_in(make_person("rita", Role.RATER))
+    page = client.get("/")
+    assert "<h1>My work</h1>" in page.content.decode()
+    shown = [link.label for _group, links in page.context["navigation"] for link in links]
+    assert {"Leaderboard", "Runs", "Models", "Suites", "Activity"}.isdisjoint(shown)
+    assert shown[0] == "My work" and "Methods" in shown
+    assert client.get("/leaderboard/").status_code == 403
+    assert client.get("/methods/").status_code == 200
 
 
 def test_a_view_that_requires_a_role_refuses_smaller_ones() -> None:

@@ -1,0 +1,81 @@
+"""Write down who did what to which object; read by the project's administrators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.db.models import Model
+
+from portal.accounts.models import ApiKey, AuditEntry, Project, User
+
+COMMAND = "command"  # nobody is signed in on a shell
+HIDDEN = "•••"
+# Words of a detail's name that make its value a secret; "tokens" counts, "token" is one.
+SECRET = re.compile(r"(^|_)(secret|key|password|passwd|token|authorization|cookie)($|_)", re.I)
+LONGEST = 300
+
+_acting_key: ContextVar[ApiKey | None] = ContextVar("acting_key", default=None)
+
+
+@contextmanager
+def acting_as(key: ApiKey) -> Iterator[None]:
+    """Within: what is recorded was done by ``key``, not by a person."""
+    reset = _acting_key.set(key)
+    try:
+        yield
+    finally:
+        _acting_key.reset(reset)
+
+
+def record(
+    project: Project | None,
+    action: str,
+    target: Model | None = None,
+    *,
+    by: User | None = None,
+    **details: Any,
+) -> AuditEntry:
+    """A new entry: ``record(project, "candidate.register", candidate, by=user, host="gpu01")``.
+
+    Call it inside the transaction of the change, so that both happen or neither. The actor
+    is the key of the request, else ``by``, else a command of the shell. Details must be
+    small and fit for JSON; values named like a secret are blanked.
+    """
+    return AuditEntry.objects.create(
+        project=project,
+        actor=by,
+        actor_name=_actor(by),
+        action=action,
+        target_type=target._meta.label_lower if target else "",
+        target_id=str(target.pk) if target else "",
+        target_name=_short(str(target)) if target else "",
+        details={name: _harmless(name, value) for name, value in details.items()},
+    )
+
+
+def _actor(by: User | None) -> str:
+    if key := _acting_key.get():
+        return f"{key.name} ({key.prefix}…)"
+    return by.get_username() if by else COMMAND
+
+
+def _harmless(name: str, value: Any) -> Any:
+    """``value`` as JSON takes it, without secrets, endless texts or control characters."""
+    if SECRET.search(name):
+        return HIDDEN
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _harmless(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_harmless(name, inner) for inner in list(value)[:50]]
+    return _short(str(value))
+
+
+def _short(text: str) -> str:
+    """NUL is no text for PostgreSQL."""
+    return text.replace("\0", "")[:LONGEST]
