@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -171,7 +173,8 @@ def resume(run: Run, *, by: User | None = None) -> None:
             jobs.resume(part, also_done=True)
     # Rate and time left are those of this attempt.
     done = sum(part.done for part in parts)
-    Run.objects.filter(pk=run.pk).update(cancel_requested=False, started_at=None, done_before=done)
+    run.stop_clock()
+    Run.objects.filter(pk=run.pk).update(cancel_requested=False, done_before=done)
     run.settle()
     audit.record(run.candidate.project, "run.resume", run, by=by)
 
@@ -186,6 +189,7 @@ def execute(part: Part, progress: Progress) -> None:
     benchmark = suites.spec(part.benchmark)
     finished = set(part.samples.answered().values_list("doc_id", flat=True))
     failed = set(part.samples.exclude(error="").values_list("doc_id", flat=True))
+    tally(part)
     progress.begin(total=len(benchmark.rows), done=len(finished), errors=len(failed))
     try:
         asked = engine.run(candidates.spec(endpoint), benchmark, finished)
@@ -217,11 +221,14 @@ async def _drive(batches: Any, part: Part, progress: Progress, failed: set[int])
 
 
 def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: set[int]) -> None:
-    """Write ``outcomes`` in one transaction, provided the lease is still ours.
+    """Write ``outcomes`` and what they add up to in one transaction, if the lease is still ours.
 
     ``failed`` holds the doc_ids without an answer so far and is kept up to date.
     """
     rows = [_sample(part, outcome) for outcome in outcomes]
+    answered = [row for row in rows if not row.error]
+    failing = failed.difference(row.doc_id for row in answered)
+    failing |= {row.doc_id for row in rows if row.error}
     with transaction.atomic():
         progress.fence()
         Sample.objects.bulk_create(
@@ -230,16 +237,50 @@ def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: set[i
             unique_fields=["part", "doc_id"],
             update_fields=SAMPLE_FIELDS,
         )
+        # With the sums, so that a mean over what is done is right at every moment.
+        Part.objects.filter(pk=part.pk).update(
+            done=progress.job.done + len(answered), errors=len(failing), **_added(answered)
+        )
     before = len(failed)
-    for outcome in outcomes:
-        (failed.add if outcome.error else failed.discard)(outcome.doc_id)
-    answered = sum(not outcome.error for outcome in outcomes)
-    progress.advance(done=answered, errors=len(failed) - before)
+    failed.clear()
+    failed |= failing
+    progress.advance(done=len(answered), errors=len(failed) - before)
     progress.beat()
 
 
+def _added(answered: list[Sample]) -> dict[str, Any]:
+    """The sums of a part with ``answered`` in them; only what had no answer is ever asked."""
+    sums: dict[str, Any] = {
+        "counted": F("counted")
+        + sum(None not in (row.prompt_tokens, row.completion_tokens) for row in answered),
+        "value_sum": F("value_sum") + sum(row.value or 0.0 for row in answered),
+        "latency_sum_ms": F("latency_sum_ms") + sum(row.latency_ms or 0.0 for row in answered),
+    }
+    for name in ("prompt_tokens", "completion_tokens"):
+        told = [count for row in answered if (count := getattr(row, name)) is not None]
+        if told:
+            sums[name] = Coalesce(F(name), 0) + sum(told)
+    return sums
+
+
+def tally(part: Part) -> None:
+    """Set the sums of ``part`` to those of its answered samples, counted anew."""
+    both = Q(prompt_tokens__isnull=False, completion_tokens__isnull=False)
+    sums = part.samples.answered().aggregate(
+        counted=Count("pk", filter=both),  # first: the names below hide the columns
+        prompt_tokens=Sum("prompt_tokens"),
+        completion_tokens=Sum("completion_tokens"),
+        value_sum=Coalesce(Sum("value"), 0.0),
+        latency_sum_ms=Coalesce(Sum("latency_ms"), 0.0),
+    )
+    for name, value in sums.items():
+        setattr(part, name, value)
+    Part.objects.filter(pk=part.pk).update(**sums)
+
+
 def score(part: Part) -> None:
-    """Replace the scores of ``part`` by those of its samples as they are now."""
+    """Replace scores and sums of ``part`` by those of its samples as they are now."""
+    tally(part)
     samples = list(part.samples.all())
     asked = part.total or len(samples)
     answered = [sample for sample in samples if not sample.error]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.accounts.models import Project
-from workers.models import Job, JobState
+from workers.models import Job, JobQuerySet, JobState
 
 
 class CandidateQuerySet(models.QuerySet["Candidate"]):
@@ -161,6 +161,11 @@ class Price(models.Model):
         return f"{self.endpoint} {self.pricing}"
 
 
+class ProbeQuerySet(JobQuerySet):
+    def for_list(self) -> ProbeQuerySet:
+        return self.select_related("endpoint__candidate__project")
+
+
 class Probe(Job):
     """One check of an endpoint: a verdict with evidence for each thing it should do."""
 
@@ -172,6 +177,8 @@ class Probe(Job):
     server = models.CharField(max_length=200, blank=True)
     verdicts = models.JSONField(default=list)
     capabilities = models.JSONField(default=dict)
+
+    objects = ProbeQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.title

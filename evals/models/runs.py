@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models, transaction
@@ -20,17 +21,21 @@ class RunQuerySet(JobQuerySet):
         return self.filter(candidate__project=project)
 
     def for_list(self) -> RunQuerySet:
-        """With names and the progress of the parts: one query for a whole page."""
-        return (
-            self.select_related("candidate__endpoint", "suite")
-            .annotate(
-                parts_done=models.Sum("parts__done"),
-                parts_total=models.Sum("parts__total"),
-                parts_errors=models.Sum("parts__errors"),
-                parts_version=models.Sum("parts__version"),
-            )
-            .order_by("-pk")
-        )  # an aggregate drops the table's own order
+        """With names and the progress of the parts: one query for a whole page.
+
+        Sums as subqueries: they are taken of the rows on the page, not of the whole table.
+        """
+
+        def total(name: str) -> models.Subquery:
+            mine = Part.objects.filter(run=models.OuterRef("pk")).order_by().values("run")
+            return models.Subquery(mine.annotate(sum=models.Sum(name)).values("sum"))
+
+        return self.select_related("candidate__endpoint", "suite").annotate(
+            parts_done=total("done"),
+            parts_total=total("total"),
+            parts_errors=total("errors"),
+            parts_version=total("version"),
+        )
 
 
 class Run(Job):
@@ -111,7 +116,7 @@ class Run(Job):
 
         The lock makes parts that end together take turns, so the last one sees all ends.
         """
-        started_at = Run.objects.select_for_update().values_list("started_at").get(pk=self.pk)[0]
+        before = Run.objects.select_for_update().only("state", "started_at").get(pk=self.pk)
         states = set(self.parts.values_list("state", flat=True))
         if states & {JobState.QUEUED, JobState.RUNNING}:
             state = JobState.QUEUED if states == {JobState.QUEUED} else JobState.RUNNING
@@ -120,15 +125,36 @@ class Run(Job):
             state = next(state for state in order if state in states)
         changes: dict[str, Any] = {"state": state}
         if state not in (JobState.QUEUED, JobState.RUNNING):
-            last = self.parts.aggregate(last=models.Max("finished_at"))["last"]
-            changes["finished_at"] = last or timezone.now()
+            last = self.parts.aggregate(last=models.Max("finished_at"))["last"] or timezone.now()
+            changes["finished_at"] = last
+            if not before.is_finished:
+                changes["worked_seconds"] = models.F("worked_seconds") + before.attempt(until=last)
             failed = self.parts.filter(state=JobState.FAILED).first()
             changes["message"] = failed.message if failed else ""
         else:
             changes["finished_at"] = None
-            if started_at is None and state == JobState.RUNNING:
+            if before.started_at is None and state == JobState.RUNNING:
                 changes["started_at"] = timezone.now()
         Run.objects.filter(pk=self.pk).update(version=models.F("version") + 1, **changes)
+
+    @transaction.atomic
+    def stop_clock(self) -> None:
+        """End the present attempt, so that the next one starts its own time."""
+        before = Run.objects.select_for_update().only("state", "started_at").get(pk=self.pk)
+        spent = 0.0 if before.is_finished else before.attempt(until=timezone.now())
+        Run.objects.filter(pk=self.pk).update(
+            started_at=None, worked_seconds=models.F("worked_seconds") + spent
+        )
+
+    def attempt(self, until: datetime) -> float:
+        """Seconds of the latest attempt; 0 before it has begun."""
+        return max(0.0, (until - self.started_at).total_seconds()) if self.started_at else 0.0
+
+    @property
+    def wall_seconds(self) -> float:
+        """How long all attempts worked, the present one included."""
+        running = 0.0 if self.is_finished else self.attempt(until=timezone.now())
+        return self.worked_seconds + running
 
 
 class Part(Job):
@@ -169,6 +195,21 @@ class Part(Job):
 
     def get_absolute_url(self) -> str:
         return self.run.get_absolute_url()
+
+    @property
+    def stored(self) -> int:
+        """How many samples there are, answered or failed."""
+        return self.done + self.errors
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the answers so far; None without any."""
+        return self.value_sum / self.done if self.done else None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Mean time of an answer."""
+        return self.latency_sum_ms / self.done if self.done else None
 
     def settled(self) -> None:
         self.run.settle()

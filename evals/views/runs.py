@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Avg, Count, Q, Sum
+from django.db.models import F, Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
@@ -12,17 +13,11 @@ from django.views.decorators.http import require_POST
 
 from evals import runs
 from evals.forms import RunForm
-from evals.models import Run, Sample, Suite
+from evals.models import Part, Run, Sample, Score, Suite
+from evals.samples import SampleList
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui.htmx import unchanged
-
-FILTERS = {
-    "": Q(),
-    "wrong": Q(error="", correct=False),
-    "correct": Q(error="", correct=True),
-    "error": ~Q(error=""),
-}
 
 
 def get_run(request: HttpRequest, pk: int) -> Run:
@@ -79,17 +74,11 @@ def create(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_run(request, pk)
     show = request.GET.get("show", "")
-    part = request.GET.get("benchmark", "")
-    samples = Sample.objects.filter(FILTERS.get(show, Q()), part__run=run).select_related(
-        "part__benchmark"
-    )
-    if part:
-        samples = samples.filter(part__benchmark__name=part)
-    samples = samples.defer("raw", "loglikelihoods", "choices").order_by(
-        "part__benchmark__position", "doc_id"
-    )
-    page = Paginator(samples, 50).get_page(request.GET.get("page"))
-    context = {**_progress(run), "page": page, "show": show, "benchmark": part}
+    name = request.GET.get("benchmark", "")
+    context = _progress(run)
+    shown = [part for part in context["parts"] if name in ("", part.benchmark.name)]
+    page = Paginator(SampleList(shown, show), 50).get_page(request.GET.get("page"))
+    context |= {"page": page, "show": show, "benchmark": name}
     return render(request, "evals/runs/detail.html", context)
 
 
@@ -104,27 +93,37 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "evals/runs/detail.html#progress", context)
 
 
-def _progress(run: Run) -> dict[str, object]:
-    parts = list(run.parts.select_related("benchmark").prefetch_related("scores"))
-    run.count_up(parts)
-    so_far = {
-        row["part"]: row
-        for row in Sample.objects.filter(part__run=run, error="")
-        .values("part")
-        .annotate(mean=Avg("value"), answered=Count("pk"))
-        .order_by()
-    }
-    for part in parts:
-        part.so_far = so_far.get(part.pk)
-        part.score = next(
-            (score for score in part.scores.all() if score.metric == part.benchmark.metric), None
-        )
-    figures = Sample.objects.filter(part__run=run).aggregate(
-        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), latency=Avg("latency_ms")
+def _progress(run: Run) -> dict[str, Any]:
+    """The parts with their primary score, and what they add up to; no sample is read."""
+    primary = Score.objects.filter(metric=F("part__benchmark__metric"))
+    parts = list(
+        run.parts.select_related("benchmark")
+        .prefetch_related(Prefetch("scores", primary, to_attr="primary"))
+        .defer("values", "benchmark__task", "benchmark__options")
     )
-    values = [part.so_far["mean"] for part in parts if part.so_far]
-    figures["mean"] = sum(values) / len(values) if values else None
-    return {"run": run, "parts": parts, "figures": figures}
+    run.count_up(parts)
+    for part in parts:
+        part.score = part.primary[0] if part.primary else None
+        part.run = run
+    return {"run": run, "parts": parts, "figures": _figures(parts)}
+
+
+def _figures(parts: list[Part]) -> dict[str, float | None]:
+    """Sums over ``parts``; None where nothing is known, which is not zero."""
+
+    def total(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if known else None
+
+    means = [part.mean for part in parts if part.mean is not None]
+    answered = sum(part.done for part in parts)
+    return {
+        "mean": sum(means) / len(means) if means else None,
+        "prompt": total(part.prompt_tokens for part in parts),
+        "completion": total(part.completion_tokens for part in parts),
+        "uncounted": answered - sum(part.counted for part in parts),
+        "latency": sum(part.latency_sum_ms for part in parts) / answered if answered else None,
+    }
 
 
 @require_POST
@@ -143,22 +142,31 @@ def sample(request: HttpRequest, run_pk: int, pk: int) -> HttpResponse:
     """One exchange, with the neighbours of the same benchmark for stepping through."""
     run = get_run(request, run_pk)
     found = get_object_or_404(
-        Sample.objects.select_related("part__benchmark"), pk=pk, part__run=run
+        Sample.objects.select_related("part__benchmark").defer(
+            "part__values", "part__benchmark__task", "part__benchmark__options"
+        ),
+        pk=pk,
+        part__run=run,
     )
-    siblings = Sample.objects.filter(part=found.part)
+    siblings = Sample.objects.filter(part=found.part).values_list("pk", flat=True)
+    others = (
+        Sample.objects.filter(
+            part__benchmark=found.part.benchmark,
+            doc_id=found.doc_id,
+            part__run__candidate__project=request.project,
+        )
+        .exclude(part__run__candidate=run.candidate)
+        .select_related("part__run__candidate")
+        .only("answer", "correct", "value", "error", "part__run__candidate__name", "part__run__id")
+        .order_by("part__run__candidate__name", "-part__run")
+    )
     context = {
         "run": run,
         "sample": found,
         "benchmark": found.part.benchmark,
         "previous": siblings.filter(doc_id__lt=found.doc_id).order_by("-doc_id").first(),
         "next": siblings.filter(doc_id__gt=found.doc_id).order_by("doc_id").first(),
-        "others": Sample.objects.filter(
-            part__benchmark=found.part.benchmark,
-            doc_id=found.doc_id,
-            part__run__candidate__project=request.project,
-        )
-        .exclude(part__run__candidate=run.candidate)
-        .select_related("part__run__candidate"),
+        "others": others,
         "options": _options(found),
     }
     return render(request, "evals/runs/sample.html", context)
