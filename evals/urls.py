@@ -1,6 +1,6 @@
 from django.urls import path
 
-from evals.views import candidates, leaderboard, methods, runs, suites
+from evals.views import candidates, compare, leaderboard, methods, runs, suites
 
 app_name = "evals"
 urlpatterns = [
@@ -21,5 +21,8 @@ urlpatterns = [
     path("leaderboard/", leaderboard.index, name="leaderboard"),
     path("leaderboard/<slug:slug>/", leaderboard.detail, name="board"),
     path("leaderboard/<slug:slug>/<str:kind>/", leaderboard.download, name="board_file"),
+    path("compare/", compare.detail, name="compare"),
+    path("compare/samples/<int:pk>/<int:doc_id>/", compare.sample, name="compare_sample"),
+    path("compare/<str:kind>/", compare.download, name="compare_file"),
     path("methods/", methods.methods, name="methods"),
 ]

@@ -78,6 +78,12 @@ def signed(value: float) -> str:
     return f"{'+' if value > 0 else '−'}{written}"
 
 
+@register.simple_tag
+def p_value(p: float) -> str:
+    """How likely the difference is between equally good models: "0.032", "< 0.001"."""
+    return f"< {decimal(0.001, 3)}" if p < 0.001 else decimal(p, 3)
+
+
 @register.filter
 def heat(share: float) -> str:
     """A share as the number that ``--v`` takes, never localised."""

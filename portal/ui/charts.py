@@ -8,7 +8,7 @@ reader's language: nothing goes through Django's localisation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import ceil, floor, isfinite, log10
+from math import ceil, cos, floor, isfinite, log10, pi, sin
 from typing import NamedTuple
 
 from django.utils.html import format_html, format_html_join
@@ -88,17 +88,40 @@ def forest(
     Values are plain (0.731); the axis is labelled in multiples of ``scale``
     (73.1) and never runs beyond ``within``. ``None`` lifts that bound.
     """
-    ends = [v for r in rows for v in (r.low, r.value, r.high) if v is not None and isfinite(v)]
-    low, high = domain(ends, within)
+    low, high = domain(_ends(rows), within)
+    return _rows(rows, title, low, high, scale, "forest")
+
+
+def differences(rows: Sequence[Bar], title: str, *, scale: float = 100) -> SafeString:
+    """A forest plot of differences: zero stands in the middle, as a line.
+
+    A whisker that crosses the line is a difference that could be none.
+    """
+    reach = max((abs(end) for end in _ends(rows)), default=0.0) * 1.06 or 0.05
+    return _rows(rows, title, -reach, reach, scale, "forest differences")
+
+
+def _ends(rows: Sequence[Bar]) -> list[float]:
+    """Every number that the axis has to hold."""
+    return [v for r in rows for v in (r.low, r.value, r.high) if v is not None and isfinite(v)]
+
+
+def _rows(
+    rows: Sequence[Bar], title: str, low: float, high: float, scale: float, kind: str
+) -> SafeString:
+    """The rows of a forest plot over the axis from ``low`` to ``high``."""
 
     def x(value: float) -> str:
         return f"{(value - low) / (high - low) * 100:.2f}%"
 
     axis = format_html_join(
         "",
-        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
+        '<line class="{2}" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
         '<text class="tick" x="{0}" y="100%" dy="15" text-anchor="middle">{1}</text>',
-        ((x(tick / scale), f"{tick:g}") for tick in ticks(low * scale, high * scale)),
+        (
+            (x(tick / scale), f"{tick:g}".replace("-", "−"), "zero" if tick == 0 > low else "grid")
+            for tick in ticks(low * scale, high * scale)
+        ),
     )
     parts: list[SafeString] = []
     group = ""
@@ -108,8 +131,9 @@ def forest(
             parts.append(format_html('<p class="group">{}</p>', group))
         parts.append(_row(row, x))
     return format_html(
-        '<div class="chart forest" role="group" aria-label="{}">'
+        '<div class="chart {}" role="group" aria-label="{}">'
         '<div class="rows"><svg class="scale" aria-hidden="true">{}</svg>{}</div></div>',
+        kind,
         title,
         axis,
         _joined(parts),
@@ -204,3 +228,166 @@ def histogram(bins: Sequence[Bin], title: str, unit: str = "") -> SafeString:
         '<line class="axis" x1="0" x2="100%" y1="{}" y2="{}"/>{}</svg>',
         title, height + foot, columns, height, height, marks,
     )  # fmt: skip
+
+
+class Shape(NamedTuple):
+    """One model in a radar: a value from 0 to 1 per axis, in the order of the axes."""
+
+    name: str
+    values: Sequence[float]
+    colour: int = 1
+
+
+DASHES = ("none", "7 4", "2 4")  # shapes are told apart by more than their colour
+
+
+def radar(axes: Sequence[str], shapes: Sequence[Shape], title: str) -> SafeString:
+    """Two or three profiles over the same three to eight axes, each from 0 to 1.
+
+    The same numbers stand in a table beside it: the drawing is one image to a screen reader.
+    """
+    middle, centre, radius = 210.0, 150.0, 108.0
+
+    def at(axis: int, value: float) -> tuple[float, float]:
+        angle = 2 * pi * axis / len(axes) - pi / 2
+        return middle + radius * value * cos(angle), centre + radius * value * sin(angle)
+
+    def outline(values: Sequence[float]) -> str:
+        corners = (at(axis, value) for axis, value in enumerate(values))
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+
+    rings = format_html_join(
+        "",
+        '<polygon class="grid" fill="none" points="{}"/>',
+        ((outline([ring] * len(axes)),) for ring in (0.25, 0.5, 0.75, 1.0)),
+    )
+    spokes = format_html_join(
+        "",
+        '<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>',
+        ((middle, centre, *(f"{v:.1f}" for v in at(axis, 1.0))) for axis in range(len(axes))),
+    )
+    labels = format_html_join(
+        "",
+        '<text x="{}" y="{}" text-anchor="{}">{}</text>',
+        (
+            (f"{x:.1f}", f"{y + 4:.1f}", _anchor(x - middle), shorten(name))
+            for (x, y), name in ((at(axis, 1.1), name) for axis, name in enumerate(axes))
+        ),
+    )
+    drawn = format_html_join(
+        "",
+        '<polygon class="shape c{}" points="{}" stroke-dasharray="{}"><title>{}</title></polygon>',
+        (
+            (shape.colour, outline(shape.values), DASHES[number % len(DASHES)], shape.name)
+            for number, shape in enumerate(shapes)
+        ),
+    )
+    return format_html(
+        '<svg class="chart radar" viewBox="0 0 420 300" role="img" aria-label="{}">{}{}{}{}</svg>',
+        title, rings, spokes, drawn, labels,
+    )  # fmt: skip
+
+
+def _anchor(offset: float) -> str:
+    """How a label beside a circle is aligned, by how far right of its middle it stands."""
+    return "middle" if abs(offset) < 1 else "start" if offset > 0 else "end"
+
+
+class Moment(NamedTuple):
+    """A result at a time (any unit that grows), with its interval."""
+
+    at: float
+    value: float
+    low: float | None
+    high: float | None
+    tip: str
+    """What hover and focus tell: what, when, value and interval, in the reader's words."""
+    href: str = ""
+    colour: int = 1
+
+
+class Cut(NamedTuple):
+    """A vertical line: from here on results are of something else."""
+
+    at: float
+    label: str
+
+
+def timeline(
+    moments: Sequence[Moment], title: str, *, cuts: Sequence[Cut] = (), scale: float = 100
+) -> SafeString:
+    """Results over time: a dot with its interval each, dots of one colour joined by a line.
+
+    Lines stop at every cut. Dates stand in the tips and in the table beside it.
+    """
+    ends = [v for m in moments for v in (m.low, m.value, m.high) if v is not None]
+    low, high = domain(ends, (0.0, 1.0))
+    times = [m.at for m in moments] or [0.0]
+    start, length = min(times), (max(times) - min(times)) or 1.0
+    height, left, right = 160.0, 5.0, 97.0
+
+    def x(at: float) -> float:
+        if max(times) == min(times):
+            return (left + right) / 2
+        return left + (at - start) / length * (right - left)
+
+    def y(value: float) -> float:
+        return height - (value - low) / (high - low) * height
+
+    grid = format_html_join(
+        "",
+        '<line class="grid" x1="{0}%" x2="100%" y1="{1}" y2="{1}"/>'
+        '<text class="tick" x="0" y="{1}" dy="4">{2}</text>',
+        (
+            (f"{left:g}", f"{y(tick / scale):.1f}", f"{tick:g}")
+            for tick in ticks(low * scale, high * scale)
+        ),
+    )
+    walls = format_html_join(
+        "",
+        '<line class="cut" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>'
+        '<text class="tick" x="{0}%" y="{2}" text-anchor="middle">{3}</text>',
+        (
+            (f"{min(max(x(cut.at), left), 100):.2f}", f"{height:g}", f"{height + 16:g}", cut.label)
+            for cut in cuts
+        ),
+    )
+    lines = format_html_join(
+        "",
+        '<line class="join c{}" x1="{}%" y1="{}" x2="{}%" y2="{}"/>',
+        (
+            (a.colour, f"{x(a.at):.2f}", f"{y(a.value):.1f}", f"{x(b.at):.2f}", f"{y(b.value):.1f}")
+            for a, b in _neighbours(moments, cuts)
+        ),
+    )
+    dots = _joined(_dot(moment, f"{x(moment.at):.2f}", y) for moment in moments)
+    return format_html(
+        '<svg class="chart timeline" role="group" aria-label="{}" height="{}">{}{}{}{}</svg>',
+        title, f"{height + 22:g}", grid, walls, lines, dots,
+    )  # fmt: skip
+
+
+def _neighbours(moments: Sequence[Moment], cuts: Sequence[Cut]) -> Iterable[tuple[Moment, Moment]]:
+    """Pairs that follow each other in one colour without a cut between them."""
+    last: dict[int, Moment] = {}
+    for moment in sorted(moments, key=lambda m: m.at):
+        before = last.get(moment.colour)
+        if before and not any(before.at < cut.at <= moment.at for cut in cuts):
+            yield before, moment
+        last[moment.colour] = moment
+
+
+def _dot(moment: Moment, x: str, y: Callable[[float], float]) -> SafeString:
+    marks = [
+        format_html('<circle class="dot" cx="{}%" cy="{}" r="4.5"/>', x, f"{y(moment.value):.1f}")
+    ]
+    if moment.low is not None and moment.high is not None:
+        whisker = '<line class="whisker" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>'
+        ends = f"{y(moment.low):.1f}", f"{y(moment.high):.1f}"
+        marks.insert(0, format_html(whisker, x, *ends))
+    shape = '<a class="mark c{0}" href="{3}" data-tip="{1}" aria-label="{1}">{2}</a>'
+    if not moment.href:
+        shape = (
+            '<g class="mark c{0}" tabindex="0" role="img" data-tip="{1}" aria-label="{1}">{2}</g>'
+        )
+    return format_html(shape, moment.colour, moment.tip, _joined(marks), moment.href)

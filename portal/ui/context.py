@@ -43,6 +43,12 @@ GROUPS: list[tuple[str, list[Entry]]] = [
                 "board",
                 _("Which model is best, and which differences are real?"),
             ),
+            Entry(
+                "evals:compare",
+                _("Compare"),
+                "compare",
+                _("Where do models differ, by how much, on which questions?"),
+            ),
             Entry("evals:runs", _("Runs"), "runs", _("What is running, what failed?")),
             Entry(
                 "evals:suites",

@@ -17,6 +17,8 @@ class Things(NamedTuple):
     slug: str
     run: int
     sample: int
+    benchmark: int
+    doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
 
@@ -38,4 +40,4 @@ def make_things(project: Project) -> Things:
     )
     part = Part.objects.create(run=run, benchmark=benchmark, total=1)
     sample = Sample.objects.create(part=part, doc_id=0, prompt="?", target="!", error="refused")
-    return Things(project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk)
+    return Things(project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk)

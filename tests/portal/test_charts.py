@@ -10,7 +10,22 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.ui.charts import Bar, Bin, bins_of, domain, forest, histogram, shorten, ticks
+from portal.ui.charts import (
+    Bar,
+    Bin,
+    Cut,
+    Moment,
+    Shape,
+    bins_of,
+    differences,
+    domain,
+    forest,
+    histogram,
+    radar,
+    shorten,
+    ticks,
+    timeline,
+)  # fmt: skip
 
 ROWS = [
     Bar("Rowan", 0.70, 0.60, 0.80, "70.0 [60.0 – 80.0], n = 80"),
@@ -163,3 +178,65 @@ def test_a_histogram_gives_the_tallest_column_the_full_height() -> None:
     assert heights == [28.0, 112.0, 0.0]
     marks = [g.get("aria-label") for g in chart.iter("g") if g.get("class") == "mark"]
     assert marks[1] == "10 – 20 ms: 8"
+
+
+def test_differences_stand_around_a_line_at_zero() -> None:
+    rows = [Bar("Better", 0.08, 0.02, 0.12, ""), Bar("Unsure", -0.01, -0.05, 0.03, "")]
+    chart = tree(differences(rows, "Differences"))
+    (zero,) = [line for line in chart.iter("line") if line.get("class") == "zero"]
+    assert percent(zero.get("x1")) == 50
+    better, unsure = [percent(dot.get("cx")) for dot in chart.iter("circle")]
+    assert better > 50 > unsure
+    labels = [t.text for t in chart.iter("text") if t.get("class") == "tick"]
+    assert "0" in labels and "−10" in labels and "10" in labels
+
+
+@pytest.mark.parametrize("rows", [[], [Bar("None", None, None, None, "")], [Bar("0", 0, 0, 0, "")]])
+def test_differences_survive_data_without_extent(rows: list[Bar]) -> None:
+    assert 'class="zero"' in differences(rows, "Differences")
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=6))
+def test_differences_hold_every_whisker(ends: list[tuple[float, float]]) -> None:
+    rows = [Bar("x", sum(pair) / 2, min(pair), max(pair), "") for pair in ends]
+    for line in tree(differences(rows, "Differences")).iter("line"):
+        assert 0 <= percent(line.get("x1")) <= percent(line.get("x2")) <= 100
+
+
+def corners(polygon: ElementTree.Element) -> list[tuple[float, float]]:
+    return [tuple(map(float, pair.split(","))) for pair in polygon.get("points").split()]
+
+
+def test_a_radar_puts_values_between_its_middle_and_its_rim() -> None:
+    shapes = [Shape("Rowan", [1.0, 0.5, 0.0]), Shape("Alder <7B>", [0.0, 0.0, 0.0], 2)]
+    chart = tree(radar(["de", "en", "da"], shapes, "Profile"))
+    rim = [p for p in chart.iter("polygon") if p.get("class") == "grid"][-1]
+    rowan, alder = (p for p in chart.iter("polygon") if "shape" in p.get("class"))
+    middle = corners(alder)[0]
+    assert corners(rowan)[0] == corners(rim)[0]
+    assert corners(rowan)[2] == middle == corners(alder)[1]
+    assert rowan.get("stroke-dasharray") != alder.get("stroke-dasharray")
+    assert [p.find("title").text for p in (rowan, alder)] == ["Rowan", "Alder <7B>"]
+
+
+def test_a_timeline_joins_what_belongs_together() -> None:
+    moments = [
+        Moment(0, 0.4, 0.3, 0.5, "first", href="/runs/1/"),
+        Moment(10, 0.6, 0.5, 0.7, "second"),
+        Moment(20, 0.6, None, None, "third"),
+        Moment(10, 0.2, None, None, "another suite", colour=2),
+    ]
+    chart = tree(timeline(moments, "History", cuts=[Cut(15, "revision 2")]))
+    joins = [line for line in chart.iter("line") if "join" in line.get("class")]
+    assert len(joins) == 1  # the cut stands between the second and the third
+    xs = [percent(dot.get("cx")) for dot in chart.iter("circle")]
+    assert xs[0] < xs[1] == xs[3] < xs[2]
+    ys = [float(dot.get("cy")) for dot in chart.iter("circle")]
+    assert ys[3] > ys[0] > ys[1] == ys[2]  # more is further up
+    assert "revision 2" in [t.text for t in chart.iter("text")]
+    assert next(chart.iter("a")).get("aria-label") == "first"
+
+
+@pytest.mark.parametrize("moments", [[], [Moment(5, 0.5, 0.5, 0.5, "")]])
+def test_a_timeline_survives_data_without_extent(moments: list[Moment]) -> None:
+    tree(timeline(moments, "History"))

@@ -1,0 +1,398 @@
+"""Where two to four candidates differ, by how much, and on which questions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.db.models import Count, F, TextChoices
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from evals.leaderboard import Gap
+from evals.models import Benchmark, Candidate, Part, Sample, Score, Standing, Suite
+from evals.runs import interval
+from evals.stats.bootstrap import macro_mean
+from evals.stats.paired import NotComparable, paired_difference
+
+LEAST, MOST = 2, 4
+METHOD = 1  # raise when a statistic changes: figures kept by the old one are dropped
+KEPT = 300  # comparisons whose figures are kept for one suite
+
+
+class Kind(TextChoices):
+    """How the chosen candidates did on one sample; flips come first."""
+
+    AHEAD = "ahead", gettext_lazy("First right, another wrong")
+    BEHIND = "behind", gettext_lazy("First wrong, another right")
+    WRONG = "wrong", gettext_lazy("All wrong")
+    SAME = "same", gettext_lazy("All the same, not wrong")
+
+
+class Figures(NamedTuple):
+    """A paired difference to the first candidate, and what it rests on."""
+
+    gap: Gap
+    n: int
+    discordant: int
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One candidate on one benchmark. ``reason`` says why there is nothing to compare."""
+
+    candidate: Candidate
+    part: Part | None = None
+    score: Score | None = None
+    reason: str = ""
+    figures: Figures | None = None
+
+    @property
+    def valid(self) -> bool:
+        return bool(self.score and self.score.valid and self.score.value is not None)
+
+
+@dataclass(frozen=True)
+class Line:
+    benchmark: Benchmark
+    cells: list[Cell]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether every candidate has a valid result here."""
+        return all(cell.valid for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Overall:
+    """The mean over the benchmarks on which all candidates have a valid result."""
+
+    candidate: Candidate
+    value: tuple[float, float, float]
+    figures: Figures | None
+
+
+class Flip(NamedTuple):
+    """A sample by its place, and how the candidates did on it."""
+
+    line: int
+    doc_id: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The first candidate is the one that the others are compared to."""
+
+    suite: Suite
+    candidates: list[Candidate]
+    lines: list[Line]
+    overall: list[Overall]
+
+    @property
+    def shared(self) -> list[Line]:
+        return [line for line in self.lines if line.comparable]
+
+    @cached_property
+    def values(self) -> dict[int, np.ndarray]:
+        """The primary metric by doc_id of every part that is shown, NaN = not answered."""
+        return values_of([cell.part for line in self.lines for cell in line.cells if cell.part])
+
+
+def suites_of(candidates: Sequence[Candidate]) -> list[Suite]:
+    """Suites with results of any of ``candidates`` as served now, most shared first."""
+    return list(
+        Suite.objects.filter(
+            runs__candidate__in=candidates,
+            runs__endpoint_revision=F("runs__candidate__endpoint__revision"),
+            runs__parts__values__isnull=False,
+        )
+        .annotate(measured=Count("runs__candidate", distinct=True))
+        .order_by("-measured", "slug", "-version")
+    )
+
+
+def compare(suite: Suite, candidates: Sequence[Candidate]) -> Comparison:
+    """The results of ``candidates`` on ``suite`` side by side.
+
+    Of each the newest scored part counts, of the endpoint as it is now. Differences are paired
+    by sample and called real by the rules of the board (evals.stats.paired); p is McNemar's
+    exact one, for right/wrong scores.
+    """
+    benchmarks = sorted(suite.benchmarks.all(), key=lambda b: (b.language, b.position))
+    found, moved = _parts(suite, candidates)
+    scores = {
+        score.part_id: score
+        for score in Score.objects.filter(
+            part__in=found.values(), metric=F("part__benchmark__metric")
+        )
+    }
+    lines = []
+    for benchmark in benchmarks:
+        cells = []
+        for candidate in candidates:
+            at = candidate.pk, benchmark.pk
+            part = found.get(at)
+            score = scores.get(part.pk) if part else None
+            cells.append(Cell(candidate, part, score, _reason(part, score, at in moved)))
+        lines.append(Line(benchmark, cells))
+    plain = Comparison(suite, list(candidates), lines, [])
+    return _with_figures(plain, _fit(plain))
+
+
+def flips(found: Comparison, kind: str = "", benchmark: str = "") -> list[Flip]:
+    """The samples that all answered, those with different outcomes first.
+
+    Known from the stored values alone: no sample is read. ``kind`` and ``benchmark`` filter.
+    """
+    ranks, lines, documents = [], [], []
+    for number, line in enumerate(found.lines):
+        if benchmark and line.benchmark.name != benchmark:
+            continue
+        columns = [found.values.get(cell.part.pk) for cell in line.cells if cell.part]
+        if len(columns) < len(line.cells) or len({len(c) for c in columns if c is not None}) != 1:
+            continue
+        scores = np.column_stack(columns)
+        answered = np.flatnonzero(~np.isnan(scores).any(axis=1))
+        ranks.append(_ranks(scores[answered]))
+        documents.append(answered)
+        lines.append(np.full(answered.size, number))
+    if not ranks:
+        return []
+    rank, line_at, document = map(np.concatenate, (ranks, lines, documents))
+    if kind in Kind.values:
+        chosen = rank == Kind.values.index(kind)
+        rank, line_at, document = rank[chosen], line_at[chosen], document[chosen]
+    order = np.argsort(rank, kind="stable")
+    kinds = Kind.values
+    return [
+        Flip(line, doc_id, kinds[at])
+        for line, doc_id, at in zip(
+            line_at[order].tolist(), document[order].tolist(), rank[order].tolist(), strict=True
+        )
+    ]
+
+
+def counted(found: Sequence[Flip]) -> dict[str, int]:
+    """How many samples there are of each kind."""
+    counts = Counter(flip.kind for flip in found)
+    return {kind: counts[kind] for kind in Kind.values}
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """The place of each sample's kind in ``Kind`` (samples × candidates → samples)."""
+    first = scores[:, :1]
+    ahead = (scores < first).any(axis=1)
+    behind = (scores > first).any(axis=1)
+    wrong = (scores == 0).all(axis=1)
+    return np.select([ahead, behind, wrong], [0, 1, 2], default=3)
+
+
+def samples_of(found: Comparison, page: Sequence[Flip]) -> list[list[Sample | None]]:
+    """The samples of ``page``, one per candidate in their order; one query for all."""
+    wanted = [
+        (cell.part.pk, flip.doc_id)
+        for flip in page
+        for cell in found.lines[flip.line].cells
+        if cell.part
+    ]
+    by_place = {
+        (sample.part_id, sample.doc_id): sample
+        for sample in Sample.objects.filter(
+            part__in={part for part, _doc in wanted}, doc_id__in={doc for _part, doc in wanted}
+        ).only(
+            "part_id", "doc_id", "prompt", "target", "answer", "value", "correct", "error",
+            "error_kind",
+        )
+    }  # fmt: skip
+    return [
+        [
+            by_place.get((cell.part.pk, flip.doc_id)) if cell.part else None
+            for cell in found.lines[flip.line].cells
+        ]
+        for flip in page
+    ]
+
+
+def records(found: Comparison) -> list[dict[str, Any]]:
+    """``found`` as flat records, one per benchmark and candidate, "overall" first.
+
+    Scores and differences are shares (0 to 1), never localised; what is missing is None.
+    """
+    first = found.candidates[0].name
+    base = {"suite": found.suite.slug, "suite_version": found.suite.version, "compared_to": first}
+    nothing = {"benchmark": "overall", "language": None, "scoring": None, "metric": "mean"}
+    out = [
+        _record(base | nothing, row.candidate, row.value, row.figures, valid=True)
+        for row in found.overall
+    ]
+    for line in found.lines:
+        facts = {
+            "benchmark": line.benchmark.name,
+            "language": line.benchmark.language,
+            "scoring": line.benchmark.scoring,
+            "metric": line.benchmark.metric,
+        }
+        for cell in line.cells:
+            score = cell.score
+            value = (score.value, score.low, score.high) if score else (None, None, None)
+            record = _record(base | facts, cell.candidate, value, cell.figures, valid=cell.valid)
+            out.append(record | {"run": cell.part.run_id if cell.part else None})
+    return out
+
+
+def _record(
+    base: dict[str, Any],
+    candidate: Candidate,
+    value: tuple[float | None, float | None, float | None],
+    figures: Figures | None,
+    *,
+    valid: bool,
+) -> dict[str, Any]:
+    gap = figures.gap if figures else None
+    return {
+        **base,
+        "model": candidate.name,
+        "value": value[0],
+        "low": value[1],
+        "high": value[2],
+        "valid": valid,
+        "difference": gap.value if gap else None,
+        "difference_low": gap.low if gap else None,
+        "difference_high": gap.high if gap else None,
+        "real": gap.real if gap else None,
+        "p_mcnemar": figures.p_value if figures else None,
+        "samples_shared": figures.n if figures else None,
+        "samples_different": figures.discordant if figures else None,
+        "run": None,
+    }
+
+
+def values_of(parts: Sequence[Part]) -> dict[int, np.ndarray]:
+    """The stored values of ``parts`` by key, NaN = not answered; one query."""
+    stored = Part.objects.filter(pk__in=[part.pk for part in parts]).order_by()
+    return {
+        pk: np.array([np.nan if v is None else v for v in values or []], dtype=float)
+        for pk, values in stored.values_list("pk", "values")
+    }
+
+
+Place = tuple[int, int]  # candidate and benchmark
+
+
+def _parts(suite: Suite, candidates: Sequence[Candidate]) -> tuple[dict[Place, Part], set[Place]]:
+    """The newest scored part by place, and the places with results of older endpoints alone."""
+    revisions = {candidate.pk: candidate.endpoint.revision for candidate in candidates}
+    found: dict[Place, Part] = {}
+    moved: set[Place] = set()
+    rows = Part.objects.filter(
+        run__suite=suite, run__candidate__in=candidates, values__isnull=False
+    )
+    for part in rows.select_related("run").defer("values").order_by("pk"):
+        at = part.run.candidate_id, part.benchmark_id
+        if part.run.endpoint_revision == revisions[part.run.candidate_id]:
+            found[at] = part
+        else:
+            moved.add(at)
+    return found, moved - found.keys()
+
+
+def _reason(part: Part | None, score: Score | None, moved: bool) -> str:
+    if moved:
+        return _("measured before the endpoint changed")
+    if part is None:
+        return _("not run")
+    if score is None or not score.valid:
+        return _("not valid: fewer than 95 % answered")
+    return ""
+
+
+def _fit(found: Comparison) -> dict[str, Any]:
+    """All figures of ``found``, kept in the database while the results are the same."""
+    marks = [
+        f"{cell.part.pk}:{cell.part.version}:{cell.part.finished_at}:{cell.score.value}"
+        for line in found.lines
+        for cell in line.cells
+        if cell.part and cell.score
+    ]
+    fingerprint = hashlib.sha256("|".join([str(METHOD), *marks]).encode()).hexdigest()
+    view = "compare|" + ",".join(str(candidate.pk) for candidate in found.candidates)
+    kept = Standing.objects.filter(suite=found.suite, view=view).first()
+    if kept and kept.fingerprint == fingerprint:
+        return kept.board
+    computed = _compute(found)
+    Standing.objects.update_or_create(
+        suite=found.suite, view=view, defaults={"fingerprint": fingerprint, "board": computed}
+    )
+    others = Standing.objects.filter(suite=found.suite, view__startswith="compare|")
+    oldest = list(others.order_by("-computed_at").values_list("pk", flat=True)[KEPT:])
+    if oldest:
+        Standing.objects.filter(pk__in=oldest).delete()
+    return computed
+
+
+def _compute(found: Comparison) -> dict[str, Any]:
+    def column(cell: Cell) -> np.ndarray:
+        return found.values[cell.part.pk]  # type: ignore[union-attr]
+
+    gaps = {}
+    for line in found.lines:
+        first, *others = line.cells
+        gaps[str(line.benchmark.pk)] = [
+            _figures([column(other)], [column(first)]) if first.valid and other.valid else None
+            for other in others
+        ]
+    shared = [[column(cell) for cell in line.cells] for line in found.shared]
+    overall, overall_gaps = [], []
+    for number in range(len(found.candidates)) if shared else ():
+        mine = [columns[number] for columns in shared]
+        overall.append(_mean(mine))
+        if number:
+            overall_gaps.append(_figures(mine, [columns[0] for columns in shared]))
+    return {"gaps": gaps, "overall": overall, "overall_gaps": overall_gaps}
+
+
+def _mean(columns: Sequence[np.ndarray]) -> list[float]:
+    """Value, low and high of the mean over benchmarks, as the board computes it."""
+    answered = [column[~np.isnan(column)] for column in columns]
+    found = interval(answered[0].tolist()) if len(answered) == 1 else macro_mean(answered)
+    return [found.value, found.low, found.high]
+
+
+def _figures(mine: list[np.ndarray], first: list[np.ndarray]) -> list[Any] | None:
+    """What `Figures` holds, flat; None where no sample was answered by both."""
+    if any(len(a) != len(b) for a, b in zip(mine, first, strict=True)):
+        return None
+    try:
+        found = paired_difference(mine, first)
+    except NotComparable:
+        return None
+    gap = [found.delta, found.low, found.high, found.significant]
+    return [gap, found.n, found.discordant, found.p_value]
+
+
+def _read(stored: list[Any] | None) -> Figures | None:
+    return Figures(Gap(*stored[0]), *stored[1:]) if stored else None
+
+
+def _with_figures(found: Comparison, fit: dict[str, Any]) -> Comparison:
+    lines = []
+    for line in found.lines:
+        gaps = [None, *(_read(stored) for stored in fit["gaps"][str(line.benchmark.pk)])]
+        cells = [
+            Cell(cell.candidate, cell.part, cell.score, cell.reason, figures)
+            for cell, figures in zip(line.cells, gaps, strict=True)
+        ]
+        lines.append(Line(line.benchmark, cells))
+    means, gaps = fit["overall"], [None, *(_read(stored) for stored in fit["overall_gaps"])]
+    overall = [
+        Overall(candidate, tuple(mean), figures)
+        for candidate, mean, figures in zip(found.candidates, means, gaps, strict=False)
+    ]
+    return Comparison(found.suite, found.candidates, lines, overall)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+
+from evals import compare
+from evals.compare import Comparison, Flip, Kind
+from evals.models import Benchmark, Candidate, Sample, Suite
+from evals.templatetags.evals import language_name, points, signed
+from evals.words import titled
+from portal import tables
+from portal.accounts.models import Role
+from portal.accounts.permissions import require
+from portal.ui import charts
+
+SAMPLES = 25  # on one page
+
+
+@require(Role.VIEWER)
+def detail(request: HttpRequest) -> HttpResponse:
+    chosen = _chosen(request)
+    everyone = list(Candidate.objects.in_project(request.project).only("pk", "name", "project"))
+    context = {"chosen": chosen, "everyone": everyone, "slots": _slots(chosen)}
+    suite, suites = _suite(request, chosen)
+    context |= {"suite": suite, "suites": suites}
+    if suite is None:
+        return render(request, "evals/compare/detail.html", context)
+    found = compare.compare(suite, chosen)
+    show, benchmark = _filter(request)
+    every = compare.flips(found, benchmark=benchmark)
+    counts = compare.counted(every)
+    flips = [flip for flip in every if flip.kind == show] if show else every
+    page = Paginator(flips, SAMPLES).get_page(request.GET.get("page"))
+    context |= {
+        "found": found,
+        "plot": _plot(found),
+        "radar": _radar(found),
+        "show": show,
+        "benchmark": benchmark,
+        "kinds": [(kind, label, counts[kind]) for kind, label in Kind.choices],
+        "page": page,
+        "rows": _rows(found, list(page.object_list)),
+    }
+    return render(request, "evals/compare/detail.html", context)
+
+
+@require(Role.VIEWER)
+def download(request: HttpRequest, kind: str) -> HttpResponse:
+    if kind not in tables.WRITERS:
+        raise Http404
+    chosen = _chosen(request)
+    suite, _suites = _suite(request, chosen)
+    if suite is None:
+        return redirect("evals:compare")
+    writer = tables.WRITERS[kind]
+    rows = compare.records(compare.compare(suite, chosen))
+    response = HttpResponse(writer.write(rows), content_type=writer.content_type)
+    name = f"compare-{suite.slug}-v{suite.version}.{kind}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require(Role.VIEWER)
+def sample(request: HttpRequest, pk: int, doc_id: int) -> HttpResponse:
+    """One question, and what each of the compared models made of it."""
+    benchmark = get_object_or_404(
+        Benchmark.objects.select_related("suite"), pk=pk, suite__project=request.project
+    )
+    chosen = _chosen(request)
+    if len(chosen) < compare.LEAST:
+        return redirect("evals:compare")
+    found = compare.compare(benchmark.suite, chosen)
+    line = next(line for line in found.lines if line.benchmark.pk == pk)
+    parts = [cell.part for cell in line.cells if cell.part]
+    samples = {s.part_id: s for s in Sample.objects.filter(part__in=parts, doc_id=doc_id)}
+    if not samples:
+        raise Http404
+    show, only = _filter(request)
+    context = {
+        "benchmark": benchmark,
+        "doc_id": doc_id,
+        "found": found,
+        "first": next(iter(samples.values())),
+        "same_prompt": len({s.prompt for s in samples.values()}) == 1,
+        "answers": [(c, samples.get(c.part.pk) if c.part else None) for c in line.cells],
+        **_neighbours(found, compare.flips(found, show, only), pk, doc_id),
+    }
+    return render(request, "evals/compare/sample.html", context)
+
+
+def _chosen(request: HttpRequest) -> list[Candidate]:
+    """The candidates of the address in its order, each once, at most four; 404 for others'."""
+    asked = list(dict.fromkeys(value for value in request.GET.getlist("m") if value))
+    if not all(value.isdecimal() and len(value) < 19 for value in asked):
+        raise Http404
+    rows = Candidate.objects.in_project(request.project).select_related("endpoint")
+    found = {str(candidate.pk): candidate for candidate in rows.filter(pk__in=asked)}
+    if len(found) < len(asked):
+        raise Http404
+    return [found[value] for value in asked][: compare.MOST]
+
+
+def _suite(request: HttpRequest, chosen: list[Candidate]) -> tuple[Suite | None, list[Suite]]:
+    """The suite of the address, else the one that most of ``chosen`` were measured on."""
+    if len(chosen) < compare.LEAST:
+        return None, []
+    suites = compare.suites_of(chosen)
+    slug, version = request.GET.get("suite", ""), request.GET.get("version", "")
+    fitting = [
+        suite
+        for suite in suites
+        if slug in ("", suite.slug) and version in ("", str(suite.version))
+    ]
+    return next(iter(fitting or suites), None), suites
+
+
+def _slots(chosen: list[Candidate]) -> list[Candidate | None]:
+    """What stands in each of the four choices of the page."""
+    return [*chosen, *[None] * (compare.MOST - len(chosen))]
+
+
+def _filter(request: HttpRequest) -> tuple[str, str]:
+    """Kind and benchmark of the address; an unknown kind means all."""
+    show = request.GET.get("show", "")
+    return show if show in Kind.values else "", request.GET.get("benchmark", "")
+
+
+def _rows(found: Comparison, page: list[Flip]) -> list[dict[str, object]]:
+    labels = dict(Kind.choices)
+    return [
+        {
+            "benchmark": found.lines[flip.line].benchmark,
+            "doc_id": flip.doc_id,
+            "kind": labels[flip.kind],
+            "sample": next((sample for sample in samples if sample), None),
+            "samples": samples,
+        }
+        for flip, samples in zip(page, compare.samples_of(found, page), strict=True)
+    ]
+
+
+def _neighbours(
+    found: Comparison, order: list[Flip], pk: int, doc_id: int
+) -> dict[str, tuple[int, int] | None]:
+    """The samples before and after this one in the list that the person came from."""
+    places = [(found.lines[flip.line].benchmark.pk, flip.doc_id) for flip in order]
+    here = places.index((pk, doc_id)) if (pk, doc_id) in places else None
+    if here is None:
+        return {"previous": None, "next": None}
+    after = places[here + 1] if here + 1 < len(places) else None
+    return {"previous": places[here - 1] if here else None, "next": after}
+
+
+def _plot(found: Comparison) -> str:
+    """Differences to the first candidate, overall on top."""
+    several = len(found.candidates) > compare.LEAST
+    colours = {candidate.pk: at + 1 for at, candidate in enumerate(found.candidates)}
+    bars = []
+    rows = [("", _("Overall"), found.overall)] + [
+        (language_name(line.benchmark.language), titled(line.benchmark.title), line.cells)
+        for line in found.lines
+    ]
+    for language, name, cells in rows:
+        for cell in cells[1:]:
+            if cell.figures is None:
+                continue
+            gap = cell.figures.gap
+            verdict = _("real") if gap.real else _("could be chance")
+            tip = f"{signed(gap.value)} [{signed(gap.low)} – {signed(gap.high)}]\n{verdict}"
+            group = " · ".join(filter(None, (name, language))) if several else language
+            bars.append(
+                charts.Bar(
+                    cell.candidate.name if several else name, gap.value, gap.low, gap.high,
+                    f"{tip} · n = {cell.figures.n}",
+                    group=group, colour=colours[cell.candidate.pk],
+                )
+            )  # fmt: skip
+    title = _("Difference of each benchmark to %(name)s") % {"name": found.candidates[0].name}
+    return charts.differences(bars, title) if bars else ""
+
+
+def _radar(found: Comparison) -> str:
+    """Mean scores by family, else by language, of two or three models on three to eight axes."""
+    if len(found.candidates) > 3:
+        return ""
+    for of in ("family", "language"):
+        axes: dict[str, list[compare.Line]] = {}
+        for line in found.shared:
+            axes.setdefault(getattr(line.benchmark, of), []).append(line)
+        if 3 <= len(axes) <= 8:
+            break
+    else:
+        return ""
+    shapes = []
+    for at, candidate in enumerate(found.candidates):
+        means = [sum(li.cells[at].score.value for li in ls) / len(ls) for ls in axes.values()]
+        shapes.append(charts.Shape(candidate.name, [min(1, max(0, m)) for m in means], at + 1))
+    names = [
+        language_name(axis) if of == "language" else axis.replace("_", " ").replace("-", " ")
+        for axis in axes
+    ]
+    said = [
+        f"{shape.name}: "
+        + ", ".join(f"{n} {points(v)}" for n, v in zip(names, shape.values, strict=True))
+        for shape in shapes
+    ]
+    return charts.radar(names, shapes, "; ".join(said))
