@@ -11,6 +11,7 @@ from evals.models import Benchmark, Candidate, Sample, Suite
 from evals.templatetags.evals import language_name, points, signed
 from evals.words import titled
 from portal import tables
+from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui import charts
@@ -56,6 +57,8 @@ def download(request: HttpRequest, kind: str) -> HttpResponse:
         return redirect("evals:compare")
     writer = tables.WRITERS[kind]
     rows = compare.records(compare.compare(suite, chosen))
+    names = [candidate.name for candidate in chosen]
+    audit.record(request.project, "compare.export", suite, by=request.user, models=names)
     response = HttpResponse(writer.write(rows), content_type=writer.content_type)
     name = f"compare-{suite.slug}-v{suite.version}.{kind}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
