@@ -47,6 +47,14 @@ def whole(name: str, default: int) -> int:
     return int(value)
 
 
+def chosen(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """``name`` as one of ``choices``."""
+    text = os.environ.get(name, "").strip().lower() or default
+    if text not in choices:
+        raise SettingError(f"{name}={text!r} is not known. Write one of {', '.join(choices)}.")
+    return text
+
+
 def listed(name: str) -> list[str]:
     """``name`` split at commas, blanks dropped."""
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]

@@ -1,10 +1,9 @@
-"""The first page, and the two addresses that machines ask for."""
+"""The first page, and what robots ask for."""
 
 from __future__ import annotations
 
 from django.apps import apps
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist
@@ -32,17 +31,6 @@ def _parts() -> list[object]:
         except TemplateDoesNotExist:
             continue
     return parts
-
-
-@login_not_required
-def health(request: HttpRequest) -> HttpResponse:
-    """200 "ok" when the database answers, 503 when it does not."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return HttpResponse("database unreachable\n", status=503, content_type="text/plain")
-    return HttpResponse("ok\n", content_type="text/plain")
 
 
 @login_not_required

@@ -13,7 +13,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from portal.environment import flag, listed, local_secret, number, whole
+from portal.environment import chosen, flag, listed, local_secret, number, whole
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("PORTAL_DATA_DIR") or BASE_DIR / "var").resolve()
@@ -31,7 +31,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^-/health$"]  # asked by machines beside the proxy
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked by machines beside the proxy
+METRICS_TOKEN = os.environ.get("PORTAL_METRICS_TOKEN") or ""
 
 INSTALLED_APPS = [
     "feedback",
@@ -49,6 +50,7 @@ INSTALLED_APPS = [
     "template_partials",
 ]
 MIDDLEWARE = [
+    "portal.metrics.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -163,14 +165,35 @@ WORKER_PROCESSES = whole("PORTAL_WORKER_PROCESSES", 2)
 OUTBOUND_ALLOW = listed("PORTAL_OUTBOUND_ALLOW") or ["127.0.0.0/8", "::1/128"]
 OUTBOUND_MAX_BYTES = whole("PORTAL_OUTBOUND_MAX_BYTES", 64 * 1024 * 1024)
 
+# Counters of rate limits. Without Redis each web process counts for itself.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": BROKER_URL,
+        "KEY_PREFIX": "pruefstand",
+    }
+    if BROKER_URL.startswith(("redis:", "rediss:"))
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+LOG_FORMAT = chosen("PORTAL_LOG_FORMAT", "plain", ("plain", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": os.environ.get("PORTAL_LOG_LEVEL") or "INFO"},
     "loggers": {
         "django.server": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},  # expired sweeps
+        # Every two seconds a page asks for its progress: only for who collects logs.
+        "portal.requests": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
     },
 }

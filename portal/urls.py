@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from portal import home
+from portal import health, home, metrics
 from portal.ui import views as ui
 
 urlpatterns = [
@@ -8,7 +8,9 @@ urlpatterns = [
     path("accounts/", include("portal.accounts.urls")),
     path("", include("evals.urls")),
     path("", include("workers.urls")),
-    path("-/health", home.health, name="health"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("-/ui", ui.patterns, name="patterns"),
     path("robots.txt", home.robots),
 ]

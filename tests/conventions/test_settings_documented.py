@@ -10,7 +10,14 @@ import pytest
 
 from tests.conventions.tree import ROOT, parsed, python_files
 
-READERS = {"flag", "number", "whole", "listed", "getenv"}  # portal.environment's, and os.getenv
+READERS = {
+    "chosen",
+    "flag",
+    "number",
+    "whole",
+    "listed",
+    "getenv",
+}  # portal.environment's, and os.getenv
 METHODS = {"get", "setdefault", "pop"}
 ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \|", re.M)
 SECTION = re.compile(r"^## (.+)$", re.M)

@@ -55,7 +55,7 @@ def test_starting_the_site_loads_no_heavy_library(tmp_path: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_web_process_stays_small(tmp_path: Path, record_property: object) -> None:
     with site(tmp_path) as (process, address):
-        for path in ("/-/health", "/accounts/login/", "/static/ui/portal.css"):
+        for path in ("/healthz", "/accounts/login/", "/static/ui/portal.css"):
             with urlopen(address + path, timeout=30) as page:
                 assert page.status == 200
         resident = memory_mib(process.pid)

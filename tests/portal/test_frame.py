@@ -10,7 +10,6 @@ import pytest
 from django.apps import apps
 from django.conf import settings as project_settings
 from django.core.checks import run_checks
-from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -111,18 +110,6 @@ def test_a_wrong_host_name_gets_a_plain_page(client: Client) -> None:
     page = client.get("/", headers={"Host": "elsewhere.example"})
     assert page.status_code == 400
     assert "could not be understood" in page.content.decode()
-
-
-def test_health_is_open_and_asks_the_database(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert client.get("/-/health").content == b"ok\n"
-
-    def unreachable() -> None:
-        raise OperationalError
-
-    monkeypatch.setattr(connection, "cursor", unreachable)
-    assert client.get("/-/health").status_code == 503
 
 
 def test_robots_are_asked_to_stay_out(client: Client) -> None:

@@ -49,7 +49,7 @@ def test_it_serves_with_worker_and_beat_and_leaves_nothing(tmp_path: Path, log: 
         seconds = wait_until(lambda: "runs at" in log.read_text(), "the portal runs", 120)
         print(f"up after {seconds:.1f} s")
         assert len(re.findall(r"password \S+ \(shown once\)", log.read_text())) == 1
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/health", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=20) as answer:
             assert answer.status == 200
         wait_until(lambda: "ready." in log.read_text(), "the worker is ready")
         up.send_signal(signal.SIGINT)
