@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.apps import apps
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from portal.accounts.models import Role
 from portal.accounts.permissions import may
+
+VISITS = "visits"  # in the session
+FIRST_LOOK = timedelta(days=7)
+ONE_VISIT = timedelta(minutes=30)
+A_WHILE = timedelta(minutes=5)
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -20,7 +29,23 @@ def home(request: HttpRequest) -> HttpResponse:
     """
     if not may(request, Role.VIEWER):
         return render(request, "my_work.html")
-    return render(request, "home.html", {"parts": _parts()})
+    return render(request, "home.html", {"parts": _parts(), "since": last_visit(request)})
+
+
+def last_visit(request: HttpRequest) -> datetime:
+    """When the person was here before this visit; a visit ends after half an hour without a look.
+
+    Kept in the session, so somebody new sees the news of a week.
+    """
+    now = timezone.now()
+    visits = request.session.get(VISITS) or {}
+    latest = parse_datetime(visits.get("latest", "")) or now - FIRST_LOOK
+    before = parse_datetime(visits.get("before", "")) or latest
+    if now - latest > ONE_VISIT:
+        before = latest
+    if now - latest > A_WHILE:  # not at every look: it costs a write
+        request.session[VISITS] = {"latest": now.isoformat(), "before": before.isoformat()}
+    return before
 
 
 def _parts() -> list[object]:

@@ -15,6 +15,7 @@ from django.utils.translation import get_language_info, gettext, gettext_lazy, p
 from evals.leaderboard import Gap
 from evals.llm import SENTENCES
 from evals.models import Candidate, Run, Score, Suite
+from evals.news import news
 from evals.words import titled, word
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import decimal, text
@@ -167,13 +168,7 @@ def whole(value: float | None) -> str:
     return "–" if value is None else number_format(round(value), decimal_pos=0, use_l10n=True)
 
 
-@register.simple_tag
-def recent_runs(project: Project, longest: int = 5) -> list[Run]:
-    """The newest runs of ``project`` with their progress, for the home page."""
-    runs = list(Run.objects.in_project(project).for_list()[:longest])
-    for run in runs:
-        run.count_up()
-    return runs
+register.simple_tag(news)
 
 
 @register.simple_tag

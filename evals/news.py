@@ -1,0 +1,107 @@
+"""What a person wants to know first: what waits for them, and what happened meanwhile."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+
+from evals.models import Candidate, Probe, Run
+from portal.accounts.models import Project
+from workers.models import JobState
+
+STILL_NEWS = timedelta(days=30)  # what failed before that is not going to be mended
+SHOWN = 5
+
+
+class Waiting(NamedTuple):
+    """Something that does not go on by itself, and where to help it."""
+
+    title: str
+    reason: str
+    url: str
+
+
+class News(NamedTuple):
+    """What waits for a person, runs at work now, and what is new since the last visit."""
+
+    waiting: list[Waiting]
+    running: list[Run]
+    finished: list[Run]
+    registered: list[Candidate]
+
+
+def news(project: Project, since: datetime) -> News:
+    """The news of ``project``, at most ``SHOWN`` of each kind, in a fixed number of queries."""
+    runs = Run.objects.in_project(project).for_list()
+    running = list(runs.active().order_by("-pk")[:SHOWN])
+    finished = list(runs.finished().filter(finished_at__gt=since).order_by("-finished_at")[:SHOWN])
+    for run in (*running, *finished):
+        run.count_up()
+    registered = Candidate.objects.in_project(project).filter(created_at__gt=since)
+    return News(
+        [*_stopped_runs(project), *_endpoints(project)][:SHOWN],
+        running,
+        finished,
+        list(registered.order_by("-pk")[:SHOWN]),
+    )
+
+
+def _stopped_runs(project: Project) -> list[Waiting]:
+    """Failed runs, and finished ones with failed samples, that no later run has made up for."""
+    later = Run.objects.filter(
+        candidate=OuterRef("candidate"), suite=OuterRef("suite"), pk__gt=OuterRef("pk")
+    )
+    runs = (
+        Run.objects.in_project(project)
+        .for_list()
+        .filter(
+            Q(state=JobState.FAILED) | Q(state=JobState.DONE, parts__errors__gt=0),
+            ~Exists(later),
+            finished_at__gt=timezone.now() - STILL_NEWS,
+        )
+        .distinct()
+        .order_by("-finished_at")[:SHOWN]
+    )
+    found = []
+    for run in runs:
+        run.count_up()
+        if run.state == JobState.FAILED:
+            reason = gettext("The run failed. What it has measured is kept; resume it.")
+        else:
+            reason = ngettext(
+                "%(count)s sample has no answer. Resume the run to ask again.",
+                "%(count)s samples have no answer. Resume the run to ask again.",
+                run.errors,
+            ) % {"count": run.errors}
+        found.append(Waiting(run.title, reason, run.get_absolute_url()))
+    return found
+
+
+def _endpoints(project: Project) -> list[Waiting]:
+    """Models whose server was not checked as it is now, or could not be asked at its check."""
+    checked = Probe.objects.filter(
+        endpoint=OuterRef("endpoint"),
+        endpoint_revision=OuterRef("endpoint__revision"),
+        state=JobState.DONE,
+    )
+    usable = checked.filter(Q(capabilities__chat=True) | Q(capabilities__completions=True))
+    candidates = (
+        Candidate.objects.in_project(project)
+        .annotate(is_checked=Exists(checked))
+        .filter(~Exists(usable), endpoint__isnull=False)
+        .order_by("name")
+    )
+    unchecked = gettext("Its server has not been checked as it is now.")
+    unusable = gettext("At its check the server could not be asked.")
+    return [
+        Waiting(
+            candidate.name,
+            unusable if candidate.is_checked else unchecked,
+            candidate.get_absolute_url(),
+        )
+        for candidate in candidates[:SHOWN]
+    ]
