@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from evals import llm
-from evals.models import Candidate, Endpoint, Probe
+from evals.models import Candidate, Endpoint, Price, Pricing, Probe
 from evals.storable import clean, cleaned
 from portal import secrets
 from portal.accounts import audit
@@ -108,6 +109,40 @@ def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
     jobs.enqueue(probe)
     audit.record(endpoint.candidate.project, "candidate.check", endpoint.candidate, by=by)
     return probe
+
+
+PRICED_BY = {
+    Pricing.TOKEN: ("per_million_prompt", "per_million_answer"),
+    Pricing.GPU_HOUR: ("per_gpu_hour", "gpus"),
+}
+
+
+@transaction.atomic
+def set_price(
+    endpoint: Endpoint,
+    *,
+    pricing: str,
+    currency: str,
+    by: User | None = None,
+    **figures: Decimal | int | None,
+) -> Price:
+    """The price of ``endpoint`` from now on; earlier prices stay for the runs that had them.
+
+    ``figures`` holds what `PRICED_BY` names for ``pricing``; ValueError where one is missing.
+    A price that is in force already is returned as it is.
+    """
+    used = {name: figures.get(name) for name in PRICED_BY[Pricing(pricing)]}
+    if None in used.values():
+        raise ValueError(f"A price {pricing} needs {', '.join(used)}.")
+    values = {"pricing": pricing, "currency": currency, **used}
+    current = endpoint.price
+    if current and all(getattr(current, name) == value for name, value in values.items()):
+        return current
+    price = Price.objects.create(endpoint=endpoint, created_by=by, **values)
+    candidate = endpoint.candidate
+    told = {name: str(value) for name, value in values.items()}
+    audit.record(candidate.project, "candidate.price", candidate, by=by, **told)
+    return price
 
 
 def run_check(probe: Probe, progress: Progress) -> None:

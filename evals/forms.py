@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
+from django.core.validators import MinValueValidator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from evals import candidates
-from evals.models import Candidate, Suite
+from evals.models import Candidate, Price, Pricing, Suite
 from evals.models.suites import Scoring
 from portal.accounts.models import Project
 from portal.outbound import OutboundRefused
@@ -120,6 +122,51 @@ class CandidateForm(forms.ModelForm):
             "concurrency": self.cleaned_data["concurrency"],
             "api_key": None if key == KEEP_KEY else key,
         }
+
+
+class PriceForm(forms.ModelForm):
+    """What asking an endpoint costs from now on, in one of two ways."""
+
+    class Meta:
+        model = Price
+        fields = [
+            "pricing", "currency", "per_million_prompt", "per_million_answer", "per_gpu_hour",
+            "gpus",
+        ]  # fmt: skip
+        widgets = {"pricing": forms.RadioSelect}
+        help_texts = {
+            "currency": _("Three letters, for example EUR or USD"),
+            "per_million_prompt": _("When paid per token; 0 when free"),
+            "per_million_answer": _("When paid per token; 0 when free"),
+            "per_gpu_hour": _("When paid per GPU-hour: what one GPU costs for one hour"),
+            "gpus": _("When paid per GPU-hour: how many GPUs the server uses"),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["pricing"].choices = Pricing.choices
+        for name in ("per_million_prompt", "per_million_answer", "per_gpu_hour"):
+            self.fields[name].min_value = 0
+            self.fields[name].validators.append(MinValueValidator(0))
+            self.fields[name].widget.attrs["min"] = 0
+        self.fields["gpus"].validators.append(MinValueValidator(1))
+        self.fields["gpus"].widget.attrs["min"] = 1
+
+    def clean_currency(self) -> str:
+        currency = self.cleaned_data["currency"].upper()
+        if not re.fullmatch("[A-Z]{3}", currency):
+            raise forms.ValidationError(_("Write three letters, for example EUR."))
+        return currency
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        for name in candidates.PRICED_BY.get(data.get("pricing"), ()):
+            if data.get(name) is None and name not in self.errors:
+                self.add_error(name, _("This price needs it; write 0 when it is free."))
+        return data
+
+    def _post_clean(self) -> None:
+        """The verb makes the row; its constraint is checked by ``clean`` in better words."""
 
 
 class RunForm(forms.Form):

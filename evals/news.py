@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from evals.models import Candidate, Probe, Run
+from evals.spending import with_spending
 from portal.accounts.models import Project
 from workers.models import JobState
 
@@ -39,13 +40,13 @@ def news(project: Project, since: datetime) -> News:
     runs = Run.objects.in_project(project).for_list()
     running = list(runs.active().order_by("-pk")[:SHOWN])
     finished = list(runs.finished().filter(finished_at__gt=since).order_by("-finished_at")[:SHOWN])
-    for run in (*running, *finished):
+    for run in running:
         run.count_up()
     registered = Candidate.objects.in_project(project).filter(created_at__gt=since)
     return News(
         [*_stopped_runs(project), *_endpoints(project)][:SHOWN],
         running,
-        finished,
+        with_spending(finished),
         list(registered.order_by("-pk")[:SHOWN]),
     )
 

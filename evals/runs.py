@@ -102,6 +102,7 @@ def start(
             repeat=latest.repeat + 1 if latest else 0,
             options=options,
             server=probe.server,
+            price=candidate.endpoint.prices.first(),
             software={k: v for engine in engines for k, v in engine.software().items()},
             created_by=by,
         )

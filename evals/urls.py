@@ -8,6 +8,7 @@ urlpatterns = [
     path("models/new/", candidates.create, name="candidate_new"),
     path("models/<int:pk>/", candidates.detail, name="candidate"),
     path("models/<int:pk>/edit/", candidates.edit, name="candidate_edit"),
+    path("models/<int:pk>/price/", candidates.set_price, name="candidate_price"),
     path("models/<int:pk>/check/", candidates.check, name="candidate_check"),
     path("suites/", suites.index, name="suites"),
     path("suites/install/", suites.install, name="suite_install"),

@@ -44,6 +44,14 @@ CODES = {
 }
 
 
+# Why a cost is unknown (evals.costs.REASONS).
+UNKNOWN_COSTS = {
+    "no_price": gettext_lazy("no price was set when it started"),
+    "no_tokens": gettext_lazy("the server told no token counts"),
+    "no_time": gettext_lazy("no time is known yet"),
+}
+
+
 def titled(text: str) -> str:
     """A name or description of a suite or benchmark."""
     return gettext(text) if text in SHIPPED else text

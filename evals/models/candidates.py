@@ -95,6 +95,11 @@ class Endpoint(models.Model):
         return urlsplit(self.base_url).netloc
 
     @property
+    def price(self) -> Price | None:
+        """The price in force (prefetched prices are used); None is unknown, not free."""
+        return max(self.prices.all(), key=lambda price: price.pk, default=None)
+
+    @property
     def latest_probe(self) -> Probe | None:
         """The newest check of the endpoint as it is now (prefetched probes are used)."""
         mine = [p for p in self.probes.all() if p.endpoint_revision == self.revision]

@@ -64,3 +64,21 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
     z = NormalDist().inv_cdf(tails(level)[1])
     reach = z * float(scores.std(ddof=1)) / sqrt(scores.size)
     return Interval(mean, mean - reach, mean + reach, scores.size, "normal")
+
+
+def mean_of(intervals: Sequence[Interval]) -> Interval:
+    """The unweighted mean of independent estimates, its interval recovered from theirs.
+
+    As quick as adding up, where the scores behind the estimates need not be read again: the
+    lower end lies √Σ(value − low)² / k below the mean, the upper end likewise.
+    Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008), 1693–1702 (MOVER).
+    ValueError for no intervals.
+    """
+    if not intervals:
+        raise ValueError("A mean needs at least one estimate.")
+    k = len(intervals)
+    value = sum(found.value for found in intervals) / k
+    below = sqrt(sum((found.value - found.low) ** 2 for found in intervals)) / k
+    above = sqrt(sum((found.high - found.value) ** 2 for found in intervals)) / k
+    n = sum(found.n for found in intervals)
+    return Interval(value, value - below, value + above, n, "mover")

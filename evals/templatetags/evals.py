@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -12,11 +13,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language_info, gettext, gettext_lazy, pgettext_lazy
 
+from evals.costs import Cost, Usage
+from evals.history import Change
 from evals.leaderboard import Gap
 from evals.llm import SENTENCES
-from evals.models import Candidate, Run, Score, Suite
+from evals.models import Candidate, Price, Pricing, Run, Score, Suite
 from evals.news import news
-from evals.words import titled, word
+from evals.words import UNKNOWN_COSTS, titled, word
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import decimal, text
 
@@ -85,6 +88,71 @@ def p_value(p: float) -> str:
     return f"< {decimal(0.001, 3)}" if p < 0.001 else decimal(p, 3)
 
 
+@register.simple_tag
+def money(cost: Cost) -> SafeString:
+    """An amount with its currency; what is unknown says so and why, and is never 0."""
+    if cost.amount is None:
+        reason = UNKNOWN_COSTS.get(cost.reason, "")
+        return format_html(
+            '<span class="muted" title="{0}">{1}<span class="visually-hidden"> ({0})</span></span>',
+            reason,
+            gettext("unknown"),
+        )
+    return at_least(f"{amount(cost.amount)} {cost.currency}", cost.at_least)
+
+
+def amount(value: Decimal) -> str:
+    """Money with two decimals, small sums with two figures: 12.40, 0.0031."""
+    digits = 2
+    while 0 < value < Decimal(1).scaleb(1 - digits) and digits < 8:
+        digits += 1
+    return number_format(round(value, digits), decimal_pos=digits, use_l10n=True)
+
+
+@register.simple_tag
+def tokens(usage: Usage) -> SafeString:
+    """Prompt and answer tokens together."""
+    if usage.tokens is None:
+        return format_html('<span class="muted">{}</span>', gettext("unknown"))
+    return at_least(whole(usage.tokens), usage.at_least)
+
+
+@register.simple_tag
+def token_count(count: int | None, partial: bool = False) -> SafeString:
+    if count is None:
+        return format_html('<span class="muted">{}</span>', gettext("unknown"))
+    return at_least(whole(count), partial)
+
+
+@register.simple_tag
+def why_unknown(cost: Cost) -> str:
+    return str(UNKNOWN_COSTS.get(cost.reason, ""))
+
+
+@register.simple_tag
+def price(found: Price) -> str:
+    """A price in words: "2.00 / 6.00 EUR per million prompt / answer tokens"."""
+    if found.pricing == Pricing.GPU_HOUR:
+        words = gettext("%(amount)s %(currency)s per GPU-hour × %(gpus)s GPUs")
+        values = {"amount": amount(found.per_gpu_hour), "gpus": found.gpus}
+    else:
+        words = gettext("%(prompt)s / %(answer)s %(currency)s per million prompt / answer tokens")
+        values = {
+            "prompt": amount(found.per_million_prompt),
+            "answer": amount(found.per_million_answer),
+        }
+    return words % {**values, "currency": found.currency}
+
+
+def at_least(written: str, partial: bool) -> SafeString:
+    if not partial:
+        return format_html("{}", written)
+    words = gettext("at least")
+    return format_html(
+        '<span class="nowrap"><span class="muted small">{}</span> {}</span>', words, written
+    )
+
+
 @register.filter
 def heat(share: float) -> str:
     """A share as the number that ``--v`` takes, never localised."""
@@ -116,6 +184,25 @@ def language_name(code: str) -> str:
 @register.simple_tag
 def probe_name(name: str) -> str:
     return str(PROBES.get(name, name))
+
+
+@register.simple_tag
+def probe_change(change: Change) -> str:
+    """What a check found otherwise than the one before it."""
+    if change.name in ("server", "revision"):
+        words = {
+            "server": gettext("Server: %(before)s → %(after)s"),
+            "revision": gettext("Endpoint revision: %(before)s → %(after)s"),
+        }[change.name]
+        return words % {"before": change.before or "–", "after": change.after or "–"}
+    said = {
+        True: gettext("%(what)s: works now"),
+        False: gettext("%(what)s: does not work any more"),
+        None: gettext("%(what)s: not tried any more"),
+    }
+    if change.after is False and change.before is None:
+        return gettext("%(what)s: does not work") % {"what": probe_name(change.name)}
+    return said[change.after] % {"what": probe_name(change.name)}
 
 
 @register.simple_tag

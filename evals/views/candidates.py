@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import itertools
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from evals import candidates
-from evals.forms import CandidateForm
+from evals import candidates, history
+from evals.forms import CandidateForm, PriceForm
 from evals.models import Candidate, Run
+from evals.spending import with_spending
+from evals.templatetags.evals import points, span
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
+from portal.ui import charts
 from portal.ui.htmx import unchanged, wants_part
+
+MOST_SERIES = 8  # colours that can be told apart
 
 
 def get_candidate(request: HttpRequest, pk: int) -> Candidate:
@@ -76,10 +85,72 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         if probe and request.GET.get("v") == str(probe.version):
             return unchanged()
         return render(request, "evals/candidates/detail.html#check", context)
-    runs = list(Run.objects.filter(candidate=candidate).for_list()[:20])
-    for run in runs:
-        run.count_up()
-    return render(request, "evals/candidates/detail.html", {**context, "runs": runs})
+    context |= _history(request, candidate) | {"form": PriceForm()}
+    return render(request, "evals/candidates/detail.html", context)
+
+
+@require_POST
+@require(Role.ENGINEER)
+def set_price(request: HttpRequest, pk: int) -> HttpResponse:
+    candidate = get_candidate(request, pk)
+    form = PriceForm(request.POST)
+    if form.is_valid():
+        candidates.set_price(candidate.endpoint, by=request.user, **form.cleaned_data)
+        return redirect(f"{candidate.get_absolute_url()}#prices")
+    endpoint = candidate.endpoint
+    context = {"candidate": candidate, "endpoint": endpoint, "probe": endpoint.latest_probe}
+    context |= _history(request, candidate) | {"form": form}
+    return render(request, "evals/candidates/detail.html", context, status=422)
+
+
+def _history(request: HttpRequest, candidate: Candidate) -> dict[str, object]:
+    """Scores over time, runs (newest first), checks and prices of ``candidate``."""
+    every = Run.objects.filter(candidate=candidate).for_list()
+    page = Paginator(every, 20).get_page(request.GET.get("page"))
+    page.object_list = with_spending(page.object_list)
+    means = history.means(page.object_list)
+    for run in page.object_list:
+        run.mean = means.get(run.pk)
+    found = history.results(candidate)
+    names = {result.series: str(result.run.suite) for result in found}
+    shown = dict(list(names.items())[-MOST_SERIES:])
+    colours = {series: at + 1 for at, series in enumerate(shown)}
+    found = [result for result in found if result.series in shown]
+    return {
+        "page": page,
+        "chart": _chart(found, colours),
+        "legend": [(colours[series], name) for series, name in shown.items()],
+        "checks": history.checks(candidate.endpoint),
+        "prices": list(candidate.endpoint.prices.select_related("created_by")),
+    }
+
+
+def _chart(found: list[history.Result], colours: dict[tuple[int, str], int]) -> str:
+    """One line per suite version, cut where the endpoint changed; needs two results."""
+    if len(found) < 2:
+        return ""
+    when = [result.run.created_at for result in found]
+    moments = [
+        charts.Moment(
+            result.run.created_at.timestamp(), *result.mean[:3],
+            f"{result.run.suite}\n{points(result.mean.value)} {span(*result.mean[1:3])}\n"
+            f"{date_format(timezone.localtime(result.run.created_at), 'SHORT_DATETIME_FORMAT')}",
+            href=result.run.get_absolute_url(), colour=colours[result.series],
+        )
+        for result in found
+    ]  # fmt: skip
+    cuts = [
+        charts.Cut(
+            (before.run.created_at.timestamp() + after.run.created_at.timestamp()) / 2,
+            _("revision %(n)s") % {"n": after.run.endpoint_revision},
+        )
+        for before, after in itertools.pairwise(found)
+        if before.run.endpoint_revision != after.run.endpoint_revision
+    ]
+    ends = tuple(
+        date_format(timezone.localtime(at), "SHORT_DATE_FORMAT") for at in (min(when), max(when))
+    )
+    return charts.timeline(moments, _("Mean score of each run over time"), cuts=cuts, ends=ends)
 
 
 @require_POST

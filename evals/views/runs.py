@@ -15,6 +15,7 @@ from evals import runs
 from evals.forms import RunForm
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.samples import SampleList
+from evals.spending import spent, with_spending
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui.htmx import unchanged
@@ -29,8 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
     page = Paginator(Run.objects.in_project(request.project).for_list(), 50).get_page(
         request.GET.get("page")
     )
-    for run in page:
-        run.count_up()
+    page.object_list = with_spending(page.object_list)
     return render(request, "evals/runs/index.html", {"page": page})
 
 
@@ -105,7 +105,12 @@ def _progress(run: Run) -> dict[str, Any]:
     for part in parts:
         part.score = part.primary[0] if part.primary else None
         part.run = run
-    return {"run": run, "parts": parts, "figures": _figures(parts)}
+    return {
+        "run": run,
+        "parts": parts,
+        "figures": _figures(parts),
+        "spent": spent([run])[run.pk],
+    }
 
 
 def _figures(parts: list[Part]) -> dict[str, float | None]:

@@ -314,14 +314,20 @@ class Cut(NamedTuple):
 
 
 def timeline(
-    moments: Sequence[Moment], title: str, *, cuts: Sequence[Cut] = (), scale: float = 100
+    moments: Sequence[Moment],
+    title: str,
+    *,
+    cuts: Sequence[Cut] = (),
+    ends: tuple[str, str] = ("", ""),
+    scale: float = 100,
 ) -> SafeString:
     """Results over time: a dot with its interval each, dots of one colour joined by a line.
 
-    Lines stop at every cut. Dates stand in the tips and in the table beside it.
+    Lines stop at every cut. ``ends`` are the words for the earliest and the latest time;
+    other times stand in the tips and in the table beside it.
     """
-    ends = [v for m in moments for v in (m.low, m.value, m.high) if v is not None]
-    low, high = domain(ends, (0.0, 1.0))
+    known = [v for m in moments for v in (m.low, m.value, m.high) if v is not None]
+    low, high = domain(known, (0.0, 1.0))
     times = [m.at for m in moments] or [0.0]
     start, length = min(times), (max(times) - min(times)) or 1.0
     height, left, right = 160.0, 5.0, 97.0
@@ -346,12 +352,14 @@ def timeline(
     walls = format_html_join(
         "",
         '<line class="cut" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>'
-        '<text class="tick" x="{0}%" y="{2}" text-anchor="middle">{3}</text>',
-        (
-            (f"{min(max(x(cut.at), left), 100):.2f}", f"{height:g}", f"{height + 16:g}", cut.label)
-            for cut in cuts
-        ),
+        '<text class="tick" x="{0}%" y="-4" text-anchor="middle">{2}</text>',
+        ((f"{min(max(x(cut.at), left), 100):.2f}", f"{height:g}", cut.label) for cut in cuts),
     )
+    foot = format_html(
+        '<text class="tick" x="{0}%" y="{3}">{1}</text>'
+        '<text class="tick" x="100%" y="{3}" text-anchor="end">{2}</text>',
+        f"{left:g}", *ends, f"{height + 18:g}",
+    )  # fmt: skip
     lines = format_html_join(
         "",
         '<line class="join c{}" x1="{}%" y1="{}" x2="{}%" y2="{}"/>',
@@ -362,8 +370,8 @@ def timeline(
     )
     dots = _joined(_dot(moment, f"{x(moment.at):.2f}", y) for moment in moments)
     return format_html(
-        '<svg class="chart timeline" role="group" aria-label="{}" height="{}">{}{}{}{}</svg>',
-        title, f"{height + 22:g}", grid, walls, lines, dots,
+        '<svg class="chart timeline" role="group" aria-label="{}" height="{}">{}{}{}{}{}</svg>',
+        title, f"{height + 22:g}", grid, walls, foot, lines, dots,
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ ADDRESSES = {
     "evals:candidate_new": Address(Role.ENGINEER, BOTH),
     "evals:candidate": of(Role.VIEWER, "candidate"),
     "evals:candidate_edit": of(Role.ENGINEER, "candidate", methods=BOTH),
+    "evals:candidate_price": post(Role.ENGINEER, "candidate"),
     "evals:candidate_check": post(Role.ENGINEER, "candidate"),
     "evals:suites": Address(Role.VIEWER),
     "evals:suite_install": post(Role.ENGINEER),
