@@ -78,14 +78,12 @@ def start(
     if not benchmarks:
         raise CannotStart(_("This suite has no benchmark of that kind."))
     probe = require(candidate, benchmarks)
-    options = {"scoring": scoring} if scoring else {}
+    options = options_of(scoring)
     identity = {
         "candidate": candidate,
         "suite": suite,
         "endpoint_revision": candidate.endpoint.revision,
-        "options_hash": hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[
-            :16
-        ],
+        "options_hash": hash_of(options),
     }
     with transaction.atomic():
         # Two people who start the same at once: the second waits here and gets the first's run.
@@ -117,6 +115,16 @@ def start(
         run.settle()
         audit.record(candidate.project, "run.start", run, by=by, scoring=scoring)
     return run
+
+
+def options_of(scoring: str) -> dict[str, str]:
+    """The options of a run that is limited to ``scoring`` ("" is all)."""
+    return {"scoring": scoring} if scoring else {}
+
+
+def hash_of(options: dict[str, str]) -> str:
+    """What tells runs with different options apart."""
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:

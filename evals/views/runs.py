@@ -11,14 +11,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from evals import runs
+from evals import forecasts, runs
+from evals.forecasts import Forecast
 from evals.forms import RunForm
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.samples import SampleList
 from evals.spending import spent, with_spending
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
-from portal.ui.htmx import unchanged
+from portal.ui.htmx import page_or_part, unchanged
 
 
 def get_run(request: HttpRequest, pk: int) -> Run:
@@ -36,9 +37,12 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require(Role.ENGINEER)
 def create(request: HttpRequest) -> HttpResponse:
-    suite = request.GET.get("suite") or Suite.objects.in_project(request.project).first()
-    initial = {"suite": suite, "candidates": request.GET.getlist("model")}
+    """The form, with an estimate of what its choice takes; "estimate" in it starts nothing."""
+    initial = _initial(request)
     form = RunForm(request.POST or None, project=request.project, initial=initial)
+    if "estimate" in request.POST:
+        context = {"form": form, "forecasts": _forecasts(form)}
+        return page_or_part(request, "evals/runs/new.html", context, part="estimate")
     refused: list[tuple[str, list[dict[str, Any]]]] = []
     if request.method == "POST" and form.is_valid():
         started = []
@@ -65,8 +69,34 @@ def create(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "evals/runs/new.html",
-        {"form": form, "refused": refused},
+        {
+            "form": form,
+            "refused": refused,
+            "forecasts": _forecasts(RunForm(request.POST or initial, project=request.project)),
+        },
         status=422 if form.is_bound else 200,
+    )
+
+
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    """What the address chooses: ``?suite=…&model=…&model=…``."""
+    suite = request.GET.get("suite")
+    if not suite:
+        first = Suite.objects.in_project(request.project).first()
+        suite = first.pk if first else None
+    return {"suite": suite, "candidates": request.GET.getlist("model")}
+
+
+def _forecasts(form: RunForm) -> list[Forecast]:
+    """What starting the choice of ``form`` would take, for each model; [] without a choice."""
+    if not form.is_valid():
+        return []
+    chosen = form.cleaned_data["candidates"].for_list().prefetch_related("endpoint__prices")
+    return forecasts.forecast(
+        form.cleaned_data["suite"],
+        list(chosen),
+        scoring=form.cleaned_data["scoring"],
+        again=form.cleaned_data["again"],
     )
 
 
