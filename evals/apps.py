@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class EvalsConfig(AppConfig):
     name = "evals"
+    api_router = "evals.api.router"
 
     def nav_counts(self, project: object) -> dict[str, int]:
         """Active runs beside "Runs" in the navigation."""

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.metrics.RequestMiddleware",
+    "portal.api.problems.ProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -160,6 +161,9 @@ BROKER_URL = os.environ.get("PORTAL_BROKER_URL") or f"embedded://{DATA_DIR / 'br
 LEASE_SECONDS = number("PORTAL_LEASE_SECONDS", 15.0)
 SWEEP_SECONDS = number("PORTAL_SWEEP_SECONDS", 5.0)
 WORKER_PROCESSES = whole("PORTAL_WORKER_PROCESSES", 2)
+
+# Requests of one key or person to the API within a minute; further ones are told to wait.
+API_RATE = whole("PORTAL_API_RATE", 600)
 
 # The only way out: hosts and networks that the portal may connect to.
 OUTBOUND_ALLOW = listed("PORTAL_OUTBOUND_ALLOW") or ["127.0.0.0/8", "::1/128"]

@@ -1,6 +1,7 @@
 from django.urls import include, path
 
 from portal import health, home, metrics
+from portal.api import site
 from portal.ui import views as ui
 
 urlpatterns = [
@@ -8,6 +9,7 @@ urlpatterns = [
     path("accounts/", include("portal.accounts.urls")),
     path("", include("evals.urls")),
     path("", include("workers.urls")),
+    path("api/v1/", include(site.urls())),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

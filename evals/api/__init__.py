@@ -1,0 +1,14 @@
+"""What scripts can do with models, suites, runs and results; mounted by the portal."""
+
+from ninja import Router
+
+from evals.api import candidates, leaderboard, runs, samples, suites
+
+router = Router()
+router.add_router("", candidates.router)
+router.add_router("", suites.router)
+router.add_router("", runs.router)
+router.add_router("", samples.router)
+router.add_router("", leaderboard.router)
+
+__all__ = ["router"]

@@ -1,0 +1,124 @@
+"""Which model is best on a suite, and which differences are real."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
+from ninja import Field, Query, Router, Schema
+
+from evals import leaderboard
+from evals.api import suites
+from evals.api.fields import Scoring
+from evals.api.runs import Named, SuiteNamed
+from evals.leaderboard import Row, View
+from evals.models import Benchmark
+from portal.api.callers import READ
+from portal.api.problems import invalid
+
+router = Router(tags=["Leaderboard"])
+
+
+class Interval(Schema):
+    value: float
+    low: float
+    high: float
+
+
+class GapOut(Interval):
+    """Paired difference to the first row on the same samples."""
+
+    real: bool = Field(description="It could hardly be chance.")
+
+
+class Cell(Schema):
+    benchmark: str
+    run: int
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+    answered: int
+    asked: int
+    valid: bool
+
+
+class RowOut(Schema):
+    candidate: Named
+    rank_best: int | None
+    rank_worst: int | None
+    overall: Interval | None = Field(description="null unless every column is valid.")
+    gap: GapOut | None
+    scores: list[Cell]
+
+
+class Column(Schema):
+    name: str
+    title: str
+    language: str
+    scoring: Scoring
+    metric: str
+
+
+class BoardOut(Schema):
+    suite: SuiteNamed
+    benchmarks: list[Column]
+    rows: list[RowOut] = Field(description="Best first; ranks are ranges.")
+
+
+class Filters(Schema):
+    suite: str = Field(
+        max_length=80, min_length=1, description="Its slug.", json_schema_extra={"example": "demo"}
+    )
+    version: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Of the suite; the newest without it."
+    )
+    language: str = Field("", max_length=12, description="Only its benchmarks in this language.")
+    scoring: Scoring | None = Field(None, description="Only its benchmarks asked in this way.")
+
+
+@router.get("/leaderboard", auth=READ, response=BoardOut, operation_id="leaderboard")
+def board(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
+    """The leaderboard of a suite; 404 when the project has no such suite."""
+    suite = suites.named(request, filters.suite, filters.version)
+    if suite is None:
+        raise Http404
+    languages = sorted(set(suite.benchmarks.values_list("language", flat=True)))
+    if filters.language and filters.language not in languages:
+        hint = _("This suite has: %(languages)s.") % {"languages": ", ".join(languages)}
+        raise invalid("language", hint, filters.language)
+    view = View(language=filters.language, scoring=filters.scoring or "")
+    found = leaderboard.board(suite, view)
+    fields = ("name", "title", "language", "scoring", "metric")
+    return {
+        "suite": {
+            "id": suite.pk, "name": suite.name, "slug": suite.slug, "version": suite.version,
+        },
+        "benchmarks": [
+            {name: getattr(each, name) for name in fields} for each in found.benchmarks
+        ],
+        "rows": [_row(row, found.benchmarks) for row in found.rows],
+    }  # fmt: skip
+
+
+def _row(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:
+    fields = ("value", "low", "high", "method", "answered", "asked", "valid")
+    cells = [(each, row.cells[each.pk]) for each in benchmarks]
+    best, worst = row.rank or (None, None)
+    return {
+        "candidate": {"id": row.candidate.pk, "name": row.candidate.name},
+        "rank_best": best,
+        "rank_worst": worst,
+        "overall": row.overall and dict(zip(("value", "low", "high"), row.overall, strict=True)),
+        "gap": row.gap and row.gap._asdict(),
+        "scores": [
+            {
+                "benchmark": each.name,
+                "run": score.part.run_id,
+                **{name: getattr(score, name) for name in fields},
+            }
+            for each, score in cells
+            if score
+        ],
+    }
