@@ -6,6 +6,7 @@ from portal.ui import views as ui
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.accounts.urls")),
     path("", include("evals.urls")),
     path("", include("workers.urls")),

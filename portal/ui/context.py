@@ -75,6 +75,7 @@ GROUPS: list[tuple[str, list[Entry]]] = [
                 _("How is each number computed?"),
                 MEMBER,
             ),
+            Entry("help:index", _("Help"), "help", _("How do I do this?"), MEMBER),
             Entry(
                 "accounts:settings",
                 _("Settings"),

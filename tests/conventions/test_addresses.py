@@ -52,6 +52,8 @@ BOTH = ("get", "post")
 ODD = {"accounts:logout", "metrics"}
 ADDRESSES = {
     "home": Address(MEMBER),
+    "help:index": Address(MEMBER),
+    "help:page": Address(MEMBER, names=("help_page",)),
     "healthz": Address(PUBLIC),
     "readyz": Address(PUBLIC),
     "metrics": Address(PUBLIC),

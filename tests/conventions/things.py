@@ -21,6 +21,7 @@ class Things(NamedTuple):
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
+    help_page: str = "rate-how"
 
 
 def make_things(project: Project) -> Things:
