@@ -3,31 +3,97 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
+from django.db.models import F
 
 from evals.models import Benchmark, Candidate, Part, Score, Standing, Suite
+from evals.models.suites import Scoring
 from evals.runs import interval
-from evals.stats.bootstrap import macro_mean
+from evals.stats.bootstrap import REPLICATES, macro_mean
 from evals.stats.intervals import Interval
-from evals.stats.paired import NotComparable, paired_difference
+from evals.stats.paired import LEAST_DISCORDANT, pair_differences, stack
 from evals.stats.ranks import rank_ranges
 
-METHOD = 2  # raise when a statistic changes: cached fits of the old one are dropped
+METHOD = 3  # raise when a statistic changes: cached fits of the old one are dropped
+LONGEST_KEY = 120  # characters of Standing.view
+# One fit at a time in a process: two people who open a board at once do not compute it twice,
+# and the memory of a fit is needed once.
+_fitting = Lock()
 
 
 class View(NamedTuple):
-    """What a board shows: "" means all. Part of the URL and of the cache's key."""
+    """Which benchmarks a board shows: "" means all. Part of the URL and of the cache's key."""
 
     language: str = ""
     scoring: str = ""
+    tag: str = ""
 
     @property
     def key(self) -> str:
-        return f"{self.language}|{self.scoring}"
+        key = "|".join(self) if self.tag else f"{self.language}|{self.scoring}"
+        if len(key) > LONGEST_KEY:
+            return hashlib.sha256(key.encode()).hexdigest()
+        return key
+
+    def shows(self, benchmark: Benchmark) -> bool:
+        return (
+            self.language in ("", benchmark.language)
+            and self.scoring in ("", benchmark.scoring)
+            and (not self.tag or self.tag in benchmark.tags)
+        )
+
+
+class Models(NamedTuple):
+    """Which models a board shows. It hides rows and changes no number: ranks stay among all.
+
+    ``smallest`` and ``largest`` in billions of parameters; who does not tell a size is hidden
+    by either.
+    """
+
+    text: str = ""
+    smallest: float | None = None
+    largest: float | None = None
+    licence: str = ""
+    quantisation: str = ""
+
+    def holds(self, candidate: Candidate) -> bool:
+        size = candidate.parameters
+        if self.smallest is not None and (size is None or size < self.smallest):
+            return False
+        if self.largest is not None and (size is None or size > self.largest):
+            return False
+        said = " ".join((candidate.name, candidate.base_model, *candidate.facts)).lower()
+        return (
+            all(word in said for word in self.text.lower().split())
+            and self.licence in ("", candidate.licence)
+            and self.quantisation in ("", candidate.quantisation)
+        )
+
+
+class Cell(NamedTuple):
+    """The primary metric of one candidate on one benchmark; ``mark`` changes with the result."""
+
+    mark: int
+    part: int
+    run: int
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+    asked: int
+    answered: int
+    valid: bool
+
+
+Cells = dict[int, dict[int, Cell]]  # by candidate, then by benchmark
 
 
 class Gap(NamedTuple):
@@ -42,15 +108,42 @@ class Gap(NamedTuple):
     real: bool
 
 
+class Place(NamedTuple):
+    """Mean with interval over some benchmarks, and the places it may truly hold."""
+
+    overall: tuple[float, float, float]
+    rank: tuple[int, int]
+    gap: Gap | None
+
+    @property
+    def leads(self) -> bool:
+        """Nobody is significantly better."""
+        return self.rank[0] == 1
+
+
 @dataclass(frozen=True)
 class Row:
-    """One candidate. ``overall`` and ``rank`` are None unless every column is valid."""
+    """One candidate. ``place`` is None unless every column is valid.
+
+    ``languages`` holds its place among the benchmarks of each language alone.
+    """
 
     candidate: Candidate
-    cells: dict[int, Score | None]
-    overall: tuple[float, float, float] | None = None
-    rank: tuple[int, int] | None = None
-    gap: Gap | None = None
+    cells: dict[int, Cell | None]
+    place: Place | None = None
+    languages: dict[str, Place] = field(default_factory=dict)
+
+    @property
+    def overall(self) -> tuple[float, float, float] | None:
+        return self.place and self.place.overall
+
+    @property
+    def rank(self) -> tuple[int, int] | None:
+        return self.place and self.place.rank
+
+    @property
+    def gap(self) -> Gap | None:
+        return self.place and self.place.gap
 
 
 @dataclass(frozen=True)
@@ -59,47 +152,63 @@ class Board:
     view: View
     benchmarks: list[Benchmark]
     rows: list[Row] = field(default_factory=list)
+    computed_at: datetime | None = None
 
     @property
     def ranked(self) -> list[Row]:
         return [row for row in self.rows if row.overall]
 
+    @cached_property
+    def languages(self) -> list[str]:
+        return sorted({benchmark.language for benchmark in self.benchmarks})
 
-def board(suite: Suite, view: View) -> Board:
+
+def board(suite: Suite, view: View, *, by_language: bool = False) -> Board:
     """The board of ``suite`` under ``view``, best first, candidates without overall last.
 
     Overall = unweighted mean of the shown benchmarks' primary metrics; percentile bootstrap
     over samples within each benchmark (B = 1000, seeded). Ranks are ranges from paired
     comparison on the same samples (evals.stats.ranks). A candidate that misses a column, or
-    has one below 95 % coverage, has no overall: missing is not zero.
+    has one below 95 % coverage, has no overall: missing is not zero. ``by_language`` adds the
+    same for the benchmarks of each language.
     """
-    benchmarks = [
-        benchmark
-        for benchmark in suite.benchmarks.all()
-        if view.language in ("", benchmark.language) and view.scoring in ("", benchmark.scoring)
-    ]
-    benchmarks.sort(key=lambda benchmark: (benchmark.language, benchmark.position))
-    parts = _latest_parts(benchmarks)
-    candidates = Candidate.objects.filter(pk__in={part.run.candidate_id for part in parts})
-    fit = _fit(suite, view, benchmarks, parts)
-    rows = []
-    for candidate in candidates.select_related("endpoint"):
-        mine = {part.benchmark_id: part for part in parts if part.run.candidate_id == candidate.pk}
-        cells = {
-            benchmark.pk: _primary(mine.get(benchmark.pk), benchmark) for benchmark in benchmarks
-        }
-        found = fit.get(str(candidate.pk))
-        rows.append(
-            Row(
-                candidate=candidate,
-                cells=cells,
-                overall=tuple(found["overall"]) if found else None,
-                rank=tuple(found["rank"]) if found else None,
-                gap=Gap(*found["gap"]) if found and found["gap"] else None,
-            )
+    benchmarks = shown(suite, view)
+    cells = _cells(benchmarks)
+    found = Board(suite, view, benchmarks)
+    narrower = [view._replace(language=language) for language in found.languages]
+    places, computed_at = _places(suite, [view, *(narrower if by_language else ())], cells)
+    rows = [
+        Row(
+            candidate=candidate,
+            cells={b.pk: cells[candidate.pk].get(b.pk) for b in benchmarks},
+            place=places[view].get(candidate.pk),
+            languages={
+                narrow.language: places[narrow][candidate.pk]
+                for narrow in places
+                if narrow != view and candidate.pk in places[narrow]
+            },
         )
+        for candidate in Candidate.objects.filter(pk__in=cells)
+    ]
     rows.sort(key=lambda row: (-row.overall[0] if row.overall else 1.0, row.candidate.name))
-    return Board(suite, view, benchmarks, rows)
+    return Board(suite, view, benchmarks, rows, computed_at)
+
+
+def shown(suite: Suite, view: View) -> list[Benchmark]:
+    """The columns of ``view``, languages together."""
+    found = [benchmark for benchmark in suite.benchmarks.all() if view.shows(benchmark)]
+    return sorted(found, key=lambda benchmark: (benchmark.language, benchmark.position))
+
+
+def refresh(suite: Suite) -> None:
+    """Compute the boards that people open, where results have changed; for a worker."""
+    benchmarks = list(suite.benchmarks.all())
+    views = [View()]
+    views += [View(language=language) for language in sorted({b.language for b in benchmarks})]
+    used = {benchmark.scoring for benchmark in benchmarks}
+    views += [View(scoring=scoring) for scoring in Scoring.values if scoring in used]
+    views += [View(tag=tag) for tag in sorted({tag for b in benchmarks for tag in b.tags})]
+    _places(suite, views, _cells(benchmarks))
 
 
 def records(found: Board) -> list[dict[str, Any]]:
@@ -150,81 +259,115 @@ def records(found: Board) -> list[dict[str, Any]]:
                     "answered": cell.answered if cell else None,
                     "asked": cell.asked if cell else None,
                     "valid": cell.valid if cell else None,
-                    "run": cell.part.run_id if cell else None,
+                    "run": cell.run if cell else None,
                 }
             )
     return out
 
 
-def _latest_parts(benchmarks: Sequence[Benchmark]) -> list[Part]:
-    """The newest scored part per candidate and benchmark, of the endpoint as it is now.
+def _cells(benchmarks: Sequence[Benchmark]) -> Cells:
+    """The newest result per candidate and benchmark, of the endpoint as it is now.
 
-    One that is being resumed keeps its scores: answered samples only ever grow in number.
+    A part that is being resumed keeps its scores: answered samples only ever grow in number.
     """
-    parts = (
-        Part.objects.filter(benchmark__in=benchmarks, values__isnull=False)
-        .select_related("run__candidate__endpoint")
-        .prefetch_related("scores__part")
-        .order_by("pk")
+    rows = (
+        Score.objects.filter(
+            part__benchmark__in=benchmarks,
+            metric=F("part__benchmark__metric"),
+            part__run__endpoint_revision=F("part__run__candidate__endpoint__revision"),
+        )
+        .order_by("part")
+        .values_list(
+            "part__run__candidate",
+            "part__benchmark",
+            *("pk", "part", "part__run", "metric", "value", "low", "high", "method"),
+            *("asked", "answered", "valid"),
+        )
     )
-    newest = {
-        (part.run.candidate_id, part.benchmark_id): part
-        for part in parts
-        if part.run.endpoint_revision == part.run.candidate.endpoint.revision
+    found: Cells = {}
+    for candidate, benchmark, *cell in rows:
+        found.setdefault(candidate, {})[benchmark] = Cell(*cell)
+    return found
+
+
+def _places(
+    suite: Suite, views: Sequence[View], cells: Cells
+) -> tuple[dict[View, dict[int, Place]], datetime | None]:
+    """The places under each of ``views`` by candidate, and when the first was computed."""
+    kept = {
+        standing.view: standing
+        for standing in Standing.objects.filter(suite=suite, view__in=[v.key for v in views])
     }
-    return list(newest.values())
-
-
-def _primary(part: Part | None, benchmark: Benchmark) -> Score | None:
-    if part is None:
-        return None
-    return next((score for score in part.scores.all() if score.metric == benchmark.metric), None)
-
-
-def _fit(
-    suite: Suite, view: View, benchmarks: Sequence[Benchmark], parts: Sequence[Part]
-) -> dict[str, dict[str, Any]]:
-    """Overall, rank and gap by candidate id, from the cache when the results are the same."""
-    marks = sorted(f"{part.pk}:{part.values}" for part in parts)
-    fingerprint = hashlib.sha256("|".join([str(METHOD), *marks]).encode()).hexdigest()
-    cached = Standing.objects.filter(suite=suite, view=view.key).first()
-    if cached and cached.fingerprint == fingerprint:
-        return cached.board
-    computed = _compute(benchmarks, parts)
-    Standing.objects.update_or_create(
-        suite=suite, view=view.key, defaults={"fingerprint": fingerprint, "board": computed}
-    )
-    return computed
-
-
-def _compute(benchmarks: Sequence[Benchmark], parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    scores: dict[int, dict[int, np.ndarray]] = {}
-    for part in parts:
-        primary = next(b for b in benchmarks if b.pk == part.benchmark_id)
-        score = _primary(part, primary)
-        if score and score.valid:
-            values = np.array(
-                [np.nan if value is None else value for value in part.values or []], dtype=float
+    standings = [_standing(suite, view, cells, kept.get(view.key)) for view in views]
+    places = {
+        view: {
+            int(pk): Place(
+                tuple(found["overall"]),
+                tuple(found["rank"]),
+                Gap(*found["gap"]) if found["gap"] else None,
             )
-            scores.setdefault(part.run.candidate_id, {})[part.benchmark_id] = values
-    complete = {
-        candidate: [mine[benchmark.pk] for benchmark in benchmarks]
-        for candidate, mine in scores.items()
-        if len(mine) == len(benchmarks)
+            for pk, found in standing.board.items()
+        }
+        for view, standing in zip(views, standings, strict=True)
     }
+    return places, standings[0].computed_at
+
+
+def _standing(suite: Suite, view: View, cells: Cells, kept: Standing | None) -> Standing:
+    """The fit of ``view``: ``kept`` while the results are the same, else a new one."""
+    benchmarks = shown(suite, view)
+    columns = [benchmark.pk for benchmark in benchmarks]
+    # A score's row is written anew whenever its part is scored, so its key stands for the result.
+    marks = sorted(mine[pk].mark for mine in cells.values() for pk in columns if pk in mine)
+    fingerprint = hashlib.sha256(f"{METHOD}|{marks}".encode()).hexdigest()
+    if kept and kept.fingerprint == fingerprint:
+        return kept
+    with _fitting:
+        again = Standing.objects.filter(suite=suite, view=view.key).first()
+        if again and again.fingerprint == fingerprint:
+            return again
+        fit = _compute(columns, cells)
+        made, _new = Standing.objects.update_or_create(
+            suite=suite, view=view.key, defaults={"fingerprint": fingerprint, "board": fit}
+        )
+    return made
+
+
+def _compute(columns: Sequence[int], cells: Cells) -> dict[str, dict[str, Any]]:
+    """Overall, rank and gap by candidate id, of those with a valid result in each column."""
+    complete = [
+        candidate
+        for candidate, mine in cells.items()
+        if columns and all(pk in mine and mine[pk].valid for pk in columns)
+    ]
     if not complete:
         return {}
-    overall = {candidate: _overall(columns) for candidate, columns in complete.items()}
-    ranges = dict(zip(complete, rank_ranges(list(complete.values())), strict=True))
-    first = max(overall, key=lambda candidate: overall[candidate].value)
+    scores = _values(complete, columns, cells)
+    overall = [_overall(mine) for mine in scores]
+    ranges = rank_ranges(scores)
+    first = max(range(len(complete)), key=lambda number: overall[number].value)
+    gaps = _gaps(scores, first)
     return {
         str(candidate): {
-            "overall": [overall[candidate].value, overall[candidate].low, overall[candidate].high],
-            "rank": list(ranges[candidate]),
-            "gap": None if candidate == first else _gap(complete[candidate], complete[first]),
+            "overall": [overall[number].value, overall[number].low, overall[number].high],
+            "rank": list(ranges[number]),
+            "gap": gaps.get(number),
         }
-        for candidate in complete
+        for number, candidate in enumerate(complete)
     }
+
+
+def _values(
+    complete: Sequence[int], columns: Iterable[int], cells: Mapping[int, Mapping[int, Cell]]
+) -> list[list[np.ndarray]]:
+    """The values by doc_id of each candidate on each column, NaN = not answered."""
+    scores: list[list[np.ndarray]] = [[] for _ in complete]
+    for column in columns:
+        wanted = [cells[candidate][column].part for candidate in complete]
+        found = dict(Part.objects.filter(pk__in=wanted).order_by().values_list("pk", "values"))
+        for mine, part in zip(scores, wanted, strict=True):
+            mine.append(np.array(found[part] or [], dtype=float))  # None becomes NaN
+    return scores
 
 
 def _overall(columns: list[np.ndarray]) -> Interval:
@@ -235,9 +378,18 @@ def _overall(columns: list[np.ndarray]) -> Interval:
     return macro_mean(answered)
 
 
-def _gap(mine: list[np.ndarray], first: list[np.ndarray]) -> list[Any] | None:
-    try:
-        found = paired_difference(mine, first)
-    except NotComparable:
-        return None
-    return [found.delta, found.low, found.high, found.significant]
+def _gaps(scores: list[list[np.ndarray]], first: int) -> dict[int, list[Any]]:
+    """Each one's paired difference to ``first``; as evals.stats.paired, all at once."""
+    others = np.array([number for number in range(len(scores)) if number != first], dtype=int)
+    if not others.size:
+        return {}
+    found = pair_differences(
+        stack(scores), others, np.full_like(others, first), REPLICATES, seed=0, level=0.95
+    )
+    gaps = {}
+    for at, number in enumerate(others.tolist()):
+        delta, low, high = (float(ends[at]) for ends in (found.delta, found.low, found.high))
+        if not np.isnan(delta):
+            real = bool(found.discordant[at] >= LEAST_DISCORDANT and (low > 0 or high < 0))
+            gaps[number] = [delta, low, high, real]
+    return gaps

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from evals import candidates, runs
-from evals.models import Part, Probe
+from evals import candidates, leaderboard, runs
+from evals.models import Part, Probe, Suite
+from workers import broker
+from workers.celery import app
 from workers.progress import Progress
 from workers.tasks import job_task
 
 
 @job_task("evals.execute_part", "evals.Part")
 def execute_part(part: Part, progress: Progress) -> None:
-    runs.execute(part, progress)
+    try:
+        runs.execute(part, progress)
+    finally:
+        if not part.run.parts.active().exclude(pk=part.pk).exists():
+            broker.poke(refresh_boards.name, part.run.suite_id)
 
 
 @job_task("evals.check_endpoint", "evals.Probe")
 def check_endpoint(probe: Probe, progress: Progress) -> None:
     candidates.run_check(probe, progress)
+
+
+@app.task(name="evals.refresh_boards")
+def refresh_boards(suite: int) -> None:
+    """Have the boards ready before people open them. Lost, they are computed at that moment."""
+    if found := Suite.objects.filter(pk=suite).first():
+        leaderboard.refresh(found)

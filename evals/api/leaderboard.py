@@ -115,7 +115,7 @@ def _row(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:
         "scores": [
             {
                 "benchmark": each.name,
-                "run": score.part.run_id,
+                "run": score.run,
                 **{name: getattr(score, name) for name in fields},
             }
             for each, score in cells

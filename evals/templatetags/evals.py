@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django import template
 from django.urls import reverse
 from django.utils.formats import number_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language_info, gettext, gettext_lazy, pgettext_lazy
+from django.utils.translation import (
+    get_language,
+    get_language_info,
+    gettext,
+    gettext_lazy,
+    pgettext_lazy,
+)
 
 from evals.costs import Cost, Usage
 from evals.history import Change
-from evals.leaderboard import Gap
+from evals.leaderboard import Cell, Gap, Place
 from evals.llm import SENTENCES
-from evals.models import Candidate, Price, Pricing, Run, Score, Suite
+from evals.models import Candidate, Price, Pricing, Run, Suite
 from evals.news import news
 from evals.words import UNKNOWN_COSTS, titled, word
 from portal.accounts.models import Project
-from portal.ui.templatetags.ui import decimal, text
+from portal.ui.templatetags.ui import decimal, missing, text
 
 register = template.Library()
 register.filter(titled)
@@ -41,12 +49,21 @@ ROLES = {
     "user": pgettext_lazy("chat", "User"),
     "assistant": pgettext_lazy("chat", "Assistant"),
 }
+# Cells of a board.
+NO_RESULT = '<td class="missing"><span class="visually-hidden">{}</span></td>'
+RESULT = '<td class="heat" style="--v:{}"><a href="{}" data-tip="{} [{} – {}]\n{}">{}</a></td>'
 
 
 @register.filter
 def points(value: float | None) -> str:
     """A share (0 to 1) on the scale of 100 that boards use, in the reader's notation."""
-    return "–" if value is None else decimal(100 * value)
+    return "–" if value is None else _written(round(100 * value, 1), get_language())
+
+
+@lru_cache(maxsize=4096)
+def _written(number: float, language: str | None) -> SafeString:
+    """``number`` in the notation of ``language``, the active one; a board has thousands."""
+    return escape(decimal(number))
 
 
 @register.simple_tag
@@ -160,7 +177,7 @@ def heat(share: float) -> str:
 
 
 @register.simple_tag
-def tip(score: Score) -> str:
+def tip(score: Cell) -> str:
     """What hover and focus tell about a cell: value, interval, n, method."""
     return "\n".join(
         [
@@ -170,6 +187,61 @@ def tip(score: Score) -> str:
             f"{score.metric} · {word(score.method)}",
         ]
     )
+
+
+@register.simple_tag
+def board_cells(cells: Iterable[tuple[Cell | None, int, str]]) -> SafeString:
+    """A row of results with their heat, each leading to its samples.
+
+    One tag for the row, of pieces that are escaped once: a board has thousands of cells.
+    """
+    language, run, valid = get_language(), gettext("not run"), gettext("not valid")
+    out = []
+    for cell, heat, href in cells:
+        if cell is None:
+            out.append(format_html(NO_RESULT, run))
+        elif cell.value is None or not cell.valid:
+            out.append(format_html('<td class="missing"><a href="{}">{}</a></td>', href, valid))
+        else:
+            value, low, high = (
+                _written(round(100 * share, 1), language)
+                for share in (cell.value, cell.low, cell.high)
+            )
+            about = _about(cell.answered, cell.asked, cell.metric, cell.method, language)
+            out.append(format_html(RESULT, str(heat), href, value, low, high, about, value))
+    return format_html_join("", "{}", ((cell,) for cell in out))
+
+
+@lru_cache(maxsize=4096)
+def _about(answered: int, asked: int, metric: str, method: str, language: str | None) -> SafeString:
+    counts = gettext("%(answered)s of %(asked)s answered") % {"answered": answered, "asked": asked}
+    return escape(f"{counts}\n{metric} · {word(method)}")
+
+
+@register.simple_tag
+def place_cells(cells: Iterable[tuple[Place | None, int, str]]) -> SafeString:
+    """A row of means over one language each with the rank there, leading to its board."""
+    none = format_html('<td class="missing">{}</td>', missing(gettext("not complete")))
+    ranked = gettext("rank %(places)s")
+    out = []
+    for place, heat, href in cells:
+        if place is None:
+            out.append(none)
+            continue
+        value = points(place.overall[0])
+        out.append(
+            format_html(
+                '<td class="heat{}" style="--v:{}"><a href="{}" data-tip="{}">{} '
+                '<span class="small">{}</span></a></td>',
+                " leads" if place.leads else "",
+                str(heat),
+                href,
+                f"{value} {span(*place.overall[1:])}",
+                value,
+                ranked % {"places": rank(place.rank)},
+            )
+        )
+    return format_html_join("", "{}", ((cell,) for cell in out))
 
 
 @register.simple_tag

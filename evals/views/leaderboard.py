@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from evals import leaderboard
-from evals.leaderboard import Board, Row, View
+from evals.leaderboard import Board, Models, Place, Row, View
 from evals.models import Suite
 from evals.models.suites import Scoring
 from evals.templatetags.evals import points, span
@@ -18,6 +22,9 @@ from portal.accounts.permissions import require
 from portal.ui import charts
 from portal.ui.htmx import page_or_part
 from portal.ui.tables import Sort, sort_of
+
+MANY_COLUMNS = 12  # more benchmarks than this are first shown as one column a language
+MOST_BARS = 15
 
 
 @require(Role.VIEWER)
@@ -32,23 +39,28 @@ def index(request: HttpRequest) -> HttpResponse:
 @require(Role.VIEWER)
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     suite, versions = _suite(request, slug)
-    view = _view(request, suite)
-    found = leaderboard.board(suite, view)
-    keys = {"model", "overall", *(benchmark.name for benchmark in found.benchmarks)}
-    sort = sort_of(request, keys, default="-overall")
-    rows = _sorted(found, request.GET.get("q", ""), sort)
+    view, models = _view(request, suite), _models(request)
+    columns = _columns(request, suite, view)
+    found = leaderboard.board(suite, view, by_language=columns == "languages")
+    sort = sort_of(request, {"model", "overall", *_keys(found, columns)}, default="-overall")
+    kept = [row for row in found.rows if models.holds(row.candidate)]
+    rows = _sorted(kept, found, sort)
     context = {
         "suite": suite,
         "versions": versions,
         "suites": _newest(Suite.objects.in_project(request.project)),
         "view": view,
+        "models": models,
         "sort": sort,
+        "columns": columns,
+        "choice": len(found.languages) > 1,
         "board": found,
-        "rows": [_row(found, row) for row in rows],
+        "rows": _lines(found, rows, columns),
         "groups": _groups(found),
+        "leaders": _leaders(found),
         "forest": _forest(rows),
-        "languages": sorted({b.language for b in suite.benchmarks.all()}),
-        "scorings": Scoring.choices,
+        "most_bars": MOST_BARS,
+        **_choices(found, suite),
     }
     return page_or_part(request, "evals/leaderboard/detail.html", context, part="board")
 
@@ -58,7 +70,9 @@ def download(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     suite, _versions = _suite(request, slug)
     if kind not in tables.WRITERS:
         raise Http404
-    rows = leaderboard.records(leaderboard.board(suite, _view(request, suite)))
+    found, models = leaderboard.board(suite, _view(request, suite)), _models(request)
+    kept = [row for row in found.rows if models.holds(row.candidate)]
+    rows = leaderboard.records(replace(found, rows=kept))
     writer = tables.WRITERS[kind]
     response = HttpResponse(writer.write(rows), content_type=writer.content_type)
     audit.record(request.project, "leaderboard.export", suite, by=request.user, format=kind)
@@ -89,27 +103,82 @@ def _newest(suites: Iterable[Suite]) -> list[Suite]:
 
 def _view(request: HttpRequest, suite: Suite) -> View:
     """The filter of the URL; unknown values mean "all" rather than an error page."""
-    languages = {benchmark.language for benchmark in suite.benchmarks.all()}
-    language = request.GET.get("language", "")
-    scoring = request.GET.get("scoring", "")
-    return View(
-        language=language if language in languages else "",
-        scoring=scoring if scoring in Scoring.values else "",
+    known = _choices_of(suite)
+    asked = {name: request.GET.get(name, "") for name in View._fields}
+    return View(**{name: value if value in known[name] else "" for name, value in asked.items()})
+
+
+def _choices_of(suite: Suite) -> dict[str, list[str]]:
+    """What each field of a view can be on ``suite``."""
+    benchmarks = suite.benchmarks.all()
+    return {
+        "language": sorted({benchmark.language for benchmark in benchmarks}),
+        "scoring": [value for value in Scoring.values if value],
+        "tag": sorted({tag for benchmark in benchmarks for tag in benchmark.tags}),
+    }
+
+
+def _choices(found: Board, suite: Suite) -> dict[str, Any]:
+    """What can be chosen in the filter."""
+    known = _choices_of(suite)
+    candidates = [row.candidate for row in found.rows]
+    return {
+        "languages": known["language"],
+        "scorings": Scoring.choices,
+        "tags": known["tag"],
+        "licences": sorted({c.licence for c in candidates} - {""}),
+        "quantisations": sorted({c.quantisation for c in candidates} - {""}),
+    }
+
+
+def _models(request: HttpRequest) -> Models:
+    return Models(
+        text=request.GET.get("q", "").strip(),
+        smallest=_size(request.GET.get("smallest", "")),
+        largest=_size(request.GET.get("largest", "")),
+        licence=request.GET.get("licence", ""),
+        quantisation=request.GET.get("quantisation", ""),
     )
 
 
-def _sorted(found: Board, query: str, sort: Sort) -> list[Row]:
-    """The rows whose name holds ``query``, by ``sort``; those without a value come last."""
-    rows = [row for row in found.rows if query.lower() in row.candidate.name.lower()]
+def _size(text: str) -> float | None:
+    """Billions as a person types them, "7,5" too; None for anything else."""
+    try:
+        size = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return size if 0 <= size < 1e6 else None
+
+
+def _columns(request: HttpRequest, suite: Suite, view: View) -> str:
+    """One column a language, or one a benchmark; without a choice what can be taken in."""
+    benchmarks = leaderboard.shown(suite, view)
+    if len({benchmark.language for benchmark in benchmarks}) < 2:
+        return "benchmarks"
+    usual = "languages" if len(benchmarks) > MANY_COLUMNS else "benchmarks"
+    asked = request.GET.get("columns", "")
+    return asked if asked in ("languages", "benchmarks") else usual
+
+
+def _keys(found: Board, columns: str) -> list[str]:
+    """What the columns are sorted by."""
+    if columns == "languages":
+        return found.languages
+    return [benchmark.name for benchmark in found.benchmarks]
+
+
+def _sorted(rows: list[Row], found: Board, sort: Sort) -> list[Row]:
+    """``rows`` by ``sort``; those without a value come last."""
     if sort.key == "model":
         return sorted(rows, key=lambda row: row.candidate.name, reverse=sort.descending)
     benchmark = next((b for b in found.benchmarks if b.name == sort.key), None)
 
     def value(row: Row) -> float | None:
-        if benchmark is None:
-            return row.overall[0] if row.overall else None
-        cell = row.cells[benchmark.pk]
-        return cell.value if cell and cell.valid else None
+        if place := row.languages.get(sort.key):
+            return place.overall[0]
+        if benchmark and (cell := row.cells[benchmark.pk]) and cell.valid:
+            return cell.value
+        return row.overall[0] if sort.key == "overall" and row.overall else None
 
     known = sorted((row for row in rows if value(row) is not None), key=value)  # type: ignore[arg-type]
     if sort.descending:
@@ -117,22 +186,103 @@ def _sorted(found: Board, query: str, sort: Sort) -> list[Row]:
     return [*known, *(row for row in rows if value(row) is None)]
 
 
-def _row(found: Board, row: Row) -> dict[str, object]:
-    """Cells in column order, with how far up its column each one is (0 to 100, for the heat)."""
-    cells = []
-    for benchmark in found.benchmarks:
-        cell = row.cells[benchmark.pk]
-        column = [
-            other.cells[benchmark.pk].value
-            for other in found.rows
-            if other.cells[benchmark.pk] and other.cells[benchmark.pk].valid
+def _lines(found: Board, rows: list[Row], columns: str) -> list[dict[str, Any]]:
+    """Each row with its cells in the order of the columns, and its comparison to the first."""
+    cells = _by_language(found) if columns == "languages" else _by_benchmark(found)
+    first, *others = [row.candidate.pk for row in found.ranked] or [None]
+    address = f"{reverse('evals:compare')}?suite={found.suite.slug}&version={found.suite.version}"
+    lines = []
+    for row in rows:
+        rival = first if row.candidate.pk != first else others[0] if others else None
+        compare = f"{address}&m={first}&m={row.candidate.pk if rival == first else rival}"
+        lines.append(
+            {
+                "row": row,
+                "cells": cells(row),
+                "compare": compare if row.overall and rival else "",
+            }
+        )
+    return lines
+
+
+def _by_benchmark(found: Board) -> Callable[[Row], list[tuple[Any, int, str]]]:
+    heats = {
+        benchmark.pk: _heat(
+            cell.value
+            for row in found.rows
+            if (cell := row.cells[benchmark.pk]) and cell.valid and cell.value is not None
+        )
+        for benchmark in found.benchmarks
+    }
+    address: dict[int, str] = {}
+
+    def cells(row: Row) -> list[tuple[Any, int, str]]:
+        made: list[tuple[Any, int, str]] = []
+        for benchmark in found.benchmarks:
+            if (cell := row.cells[benchmark.pk]) is None:
+                made.append((None, 0, ""))
+                continue
+            if cell.run not in address:
+                address[cell.run] = reverse("evals:run", args=[cell.run])
+            href = f"{address[cell.run]}?benchmark={benchmark.name}#samples"
+            made.append((cell, heats[benchmark.pk](cell.value), href))
+        return made
+
+    return cells
+
+
+def _by_language(found: Board) -> Callable[[Row], list[tuple[Any, int, str]]]:
+    def mean(row: Row, language: str) -> float | None:
+        place = row.languages.get(language)
+        return place.overall[0] if place else None
+
+    heats = {
+        language: _heat(value for row in found.rows if (value := mean(row, language)) is not None)
+        for language in found.languages
+    }
+    query = {"version": found.suite.version, "scoring": found.view.scoring, "tag": found.view.tag}
+    kept = {name: value for name, value in query.items() if value}
+    address = {
+        language: f"?{urlencode({**kept, 'language': language})}" for language in found.languages
+    }
+
+    def cells(row: Row) -> list[tuple[Any, int, str]]:
+        return [
+            (row.languages.get(code), heats[code](mean(row, code)), address[code])
+            for code in found.languages
         ]
-        column = [value for value in column if value is not None]
-        heat = 0
-        if cell and cell.value is not None and column and max(column) > min(column):
-            heat = round(100 * (cell.value - min(column)) / (max(column) - min(column)))
-        cells.append({"score": cell, "heat": heat, "benchmark": benchmark})
-    return {"row": row, "cells": cells}
+
+    return cells
+
+
+def _heat(values: Iterable[float]) -> Callable[[float | None], int]:
+    """How far up its column a value is: 0 to 100."""
+    known = list(values)
+    low, high = min(known, default=0.0), max(known, default=0.0)
+
+    def heat(value: float | None) -> int:
+        return round(100 * (value - low) / (high - low)) if value is not None and high > low else 0
+
+    return heat
+
+
+def _leaders(found: Board) -> list[dict[str, Any]]:
+    """Who is first overall and in each language, and how many could be just as good."""
+
+    def leading(place_of: Callable[[Row], Place | None]) -> dict[str, Any]:
+        placed = [(place, row) for row in found.rows if (place := place_of(row))]
+        if not placed:
+            return {"row": None, "shared": 0}
+        place, row = max(placed, key=lambda pair: pair[0].overall[0])
+        return {"row": row, "place": place, "shared": sum(p.leads for p, _row in placed) - 1}
+
+    return [
+        {"language": "", **leading(lambda row: row.place)},
+        *(
+            {"language": code, **leading(lambda row, code=code: row.languages.get(code))}
+            for code in found.languages
+        ),
+    ]
 
 
 def _groups(found: Board) -> list[dict[str, object]]:
@@ -147,6 +297,8 @@ def _groups(found: Board) -> list[dict[str, object]]:
 
 
 def _forest(rows: list[Row]) -> str:
+    """The best of ``rows``; all of them stand in the table."""
+    ranked = sorted((row for row in rows if row.overall), key=lambda row: -row.overall[0])
     bars = [
         charts.Bar(
             name=row.candidate.name,
@@ -156,7 +308,6 @@ def _forest(rows: list[Row]) -> str:
             tip=f"{points(row.overall[0])} {span(*row.overall[1:])}",
             href=row.candidate.get_absolute_url(),
         )
-        for row in rows
-        if row.overall
+        for row in ranked[:MOST_BARS]
     ]
     return charts.forest(bars, _("Overall score of each model")) if bars else ""

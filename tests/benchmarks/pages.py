@@ -142,7 +142,7 @@ def serving(database: str, folder: str) -> Iterator[str]:
 
     def answers() -> bool:
         try:
-            return bool(urllib.request.urlopen(f"{base}/-/health").read())
+            return bool(urllib.request.urlopen(f"{base}/robots.txt").read())
         except OSError:
             return False
 
