@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
@@ -25,6 +25,36 @@ from workers.progress import JobError, Progress, alongside
 
 CHECK_SECONDS = 300.0
 TOO_SLOW = gettext_noop("The server was too slow: the check did not end within five minutes.")
+
+
+class Choice(NamedTuple):
+    """Which models a list shows; "" and None mean all.
+
+    ``smallest`` and ``largest`` in billions of parameters: who tells no size is hidden by either.
+    """
+
+    text: str = ""
+    smallest: float | None = None
+    largest: float | None = None
+    licence: str = ""
+    quantisation: str = ""
+    language: str = ""
+    checked: str = ""
+
+    def holds(self, candidate: Candidate) -> bool:
+        size = candidate.parameters
+        if self.smallest is not None and (size is None or size < self.smallest):
+            return False
+        if self.largest is not None and (size is None or size > self.largest):
+            return False
+        said = " ".join((candidate.name, candidate.base_model, candidate.endpoint.served_model))
+        return (
+            all(word in said.lower() for word in self.text.lower().split())
+            and self.licence in ("", candidate.licence)
+            and self.quantisation in ("", candidate.quantisation)
+            and (not self.language or self.language in candidate.languages)
+            and self.checked in ("", candidate.endpoint.checked)
+        )
 
 
 @transaction.atomic
@@ -97,7 +127,8 @@ def change_endpoint(
 
 def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
     """Queue a check of ``endpoint``; one that is already waiting or running is returned."""
-    running = endpoint.probes.filter(endpoint_revision=endpoint.revision).active().first()
+    mine = Probe.objects.filter(endpoint=endpoint, endpoint_revision=endpoint.revision)
+    running = mine.active().first()
     if running:
         return running
     probe = Probe.objects.create(

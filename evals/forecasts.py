@@ -60,9 +60,8 @@ def forecast(
     return found
 
 
-def outline(suite: Suite) -> Estimate:
-    """What ``suite`` takes of any model: requests and tokens; time and cost need a model."""
-    benchmarks = planned(suite)
+def outline(benchmarks: Sequence[Benchmark]) -> Estimate:
+    """What ``benchmarks`` (of ``planned``) take of any model; time and cost need a model."""
     used = _used(benchmarks)
     return estimate([plan(benchmark, used.get(benchmark.pk)) for benchmark in benchmarks])
 

@@ -73,7 +73,8 @@ class Check(NamedTuple):
 
 def checks(endpoint: Endpoint) -> list[Check]:
     """The newest checks of ``endpoint``, newest first, whatever revision they were of."""
-    probes = list(endpoint.probes.order_by("-pk").defer("capabilities")[: SHOWN_CHECKS + 1])
+    every = Probe.objects.filter(endpoint=endpoint)  # a list has only the newest of them prefetched
+    probes = list(every.order_by("-pk").defer("capabilities")[: SHOWN_CHECKS + 1])
     found = []
     for at, probe in enumerate(probes[:SHOWN_CHECKS]):
         before = next((p for p in probes[at + 1 :] if p.state == JobState.DONE), None)

@@ -13,6 +13,7 @@ urlpatterns = [
     path("suites/", suites.index, name="suites"),
     path("suites/install/", suites.install, name="suite_install"),
     path("suites/<int:pk>/", suites.detail, name="suite"),
+    path("suites/benchmarks/<int:pk>/", suites.benchmark, name="benchmark"),
     path("runs/", runs.index, name="runs"),
     path("runs/new/", runs.create, name="run_new"),
     path("runs/<int:pk>/", runs.detail, name="run"),

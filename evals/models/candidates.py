@@ -21,8 +21,9 @@ class CandidateQuerySet(models.QuerySet["Candidate"]):
         return self.filter(project=project)
 
     def for_list(self) -> CandidateQuerySet:
-        """With endpoint and its probes: what a list row shows, without a query per row."""
-        return self.select_related("endpoint").prefetch_related("endpoint__probes")
+        """With endpoint and the checks that count now: three queries however many were made."""
+        probes = models.Prefetch("endpoint__probes", Probe.objects.newest())
+        return self.select_related("endpoint").prefetch_related(probes)
 
 
 class Candidate(models.Model):
@@ -67,6 +68,17 @@ class Candidate(models.Model):
         return [fact for fact in (size, self.quantisation, self.licence) if fact]
 
 
+class Checked(models.TextChoices):
+    """What the newest check of an endpoint as it is now says, in one word."""
+
+    ALL = "all", _("everything works")
+    SHORT = "short", _("short answers only")
+    UNUSABLE = "unusable", _("not usable")
+    RUNNING = "running", _("being checked")
+    FAILED = "failed", _("check failed")
+    NOT = "not", _("not checked")
+
+
 class Endpoint(models.Model):
     """The OpenAI-compatible server that answers for a candidate.
 
@@ -104,6 +116,21 @@ class Endpoint(models.Model):
         """The newest check of the endpoint as it is now (prefetched probes are used)."""
         mine = [p for p in self.probes.all() if p.endpoint_revision == self.revision]
         return max(mine, key=lambda p: p.pk, default=None)
+
+    @property
+    def checked(self) -> Checked:
+        """The state of the check, for filters and order of lists."""
+        probe = self.latest_probe
+        if probe is None:
+            return Checked.NOT
+        if not probe.is_finished:
+            return Checked.RUNNING
+        if probe.state != JobState.DONE:
+            return Checked.FAILED
+        if probe.can("loglikelihood"):
+            return Checked.ALL
+        usable = probe.can("chat") or probe.can("completions")
+        return Checked.SHORT if usable else Checked.UNUSABLE
 
     @property
     def verified(self) -> Probe | None:
@@ -169,6 +196,16 @@ class Price(models.Model):
 class ProbeQuerySet(JobQuerySet):
     def for_list(self) -> ProbeQuerySet:
         return self.select_related("endpoint__candidate__project")
+
+    def newest(self) -> ProbeQuerySet:
+        """Of each endpoint as it is now the newest check and the newest finished one."""
+        now = self.filter(endpoint_revision=models.F("endpoint__revision")).order_by()
+        done = now.filter(state=JobState.DONE)
+        latest, finished = (
+            rows.values("endpoint").annotate(newest=models.Max("pk")).values("newest")
+            for rows in (now, done)
+        )
+        return self.filter(models.Q(pk__in=latest) | models.Q(pk__in=finished))
 
 
 class Probe(Job):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -15,13 +17,22 @@ from django.views.decorators.http import require_POST
 from evals import candidates, history
 from evals.forms import CandidateForm, PriceForm
 from evals.models import Candidate, Run
+from evals.models.candidates import Checked
 from evals.spending import with_spending
 from evals.templatetags.evals import points, span
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui import charts
-from portal.ui.htmx import unchanged, wants_part
+from portal.ui.htmx import page_or_part, unchanged, wants_part
+from portal.ui.tables import Sort, sort_of
 
+SORTS: dict[str, Callable[[Candidate], Any]] = {
+    "model": lambda candidate: candidate.name.lower(),
+    "size": lambda candidate: candidate.parameters,
+    "quantisation": lambda candidate: candidate.quantisation.lower(),
+    "licence": lambda candidate: candidate.licence.lower(),
+    "check": lambda candidate: Checked.values.index(candidate.endpoint.checked),
+}
 MOST_SERIES = 8  # colours that can be told apart
 
 
@@ -31,9 +42,49 @@ def get_candidate(request: HttpRequest, pk: int) -> Candidate:
 
 @require(Role.VIEWER)
 def index(request: HttpRequest) -> HttpResponse:
-    found = Candidate.objects.in_project(request.project).for_list()
-    page = Paginator(found, 50).get_page(request.GET.get("page"))
-    return render(request, "evals/candidates/index.html", {"page": page})
+    everyone = list(Candidate.objects.in_project(request.project).for_list())
+    choice = _choice(request)
+    sort = sort_of(request, SORTS, default="model")
+    found = _sorted([candidate for candidate in everyone if choice.holds(candidate)], sort)
+    context = {
+        "page": Paginator(found, 50).get_page(request.GET.get("page")),
+        "any": bool(everyone),
+        "choice": choice,
+        "sort": sort,
+        "licences": sorted({c.licence for c in everyone} - {""}),
+        "quantisations": sorted({c.quantisation for c in everyone} - {""}),
+        "languages": sorted({code for c in everyone for code in c.languages}),
+        "states": Checked.choices,
+    }
+    return page_or_part(request, "evals/candidates/index.html", context, part="models")
+
+
+def _choice(request: HttpRequest) -> candidates.Choice:
+    """The filter of the address."""
+    words = {
+        name: request.GET.get(name, "")
+        for name in ("licence", "quantisation", "language", "checked")
+    }
+    sizes = {name: _size(request.GET.get(name, "")) for name in ("smallest", "largest")}
+    return candidates.Choice(text=request.GET.get("q", "").strip(), **words, **sizes)
+
+
+def _size(text: str) -> float | None:
+    """Billions as a person types them, "7,5" too; None for anything else."""
+    try:
+        size = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return size if 0 <= size < 1e6 else None
+
+
+def _sorted(found: list[Candidate], sort: Sort) -> list[Candidate]:
+    """By ``sort``, then by name; those without the fact come last, whatever the direction."""
+    fact = SORTS[sort.key]
+    by_name = sorted(found, key=lambda candidate: candidate.name.lower())
+    known = [candidate for candidate in by_name if fact(candidate) not in (None, "")]
+    known.sort(key=fact, reverse=sort.descending)
+    return [*known, *(candidate for candidate in by_name if fact(candidate) in (None, ""))]
 
 
 @require(Role.ENGINEER)

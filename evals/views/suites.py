@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import messages
-from django.db.models import Count, Sum
+from django.core.paginator import Paginator
+from django.db.models import Count, Prefetch, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from evals import suites
-from evals.models import Suite
+from evals import forecasts, suites
+from evals.models import Benchmark, Run, Sample, Suite
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
+
+QUESTIONS = 10  # on one page
 
 
 def get_suite(request: HttpRequest, pk: int) -> Suite:
@@ -18,9 +25,16 @@ def get_suite(request: HttpRequest, pk: int) -> Suite:
 
 @require(Role.VIEWER)
 def index(request: HttpRequest) -> HttpResponse:
-    found = Suite.objects.in_project(request.project).annotate(
-        benchmark_count=Count("benchmarks"), question_count=Sum("benchmarks__questions__count")
+    columns = Benchmark.objects.only("suite_id", "position", "language", "tags")
+    found = list(
+        Suite.objects.in_project(request.project)
+        .annotate(question_count=Sum("benchmarks__questions__count"))
+        .prefetch_related(Prefetch("benchmarks", columns))
     )
+    for suite in found:
+        suite.columns = list(suite.benchmarks.all())
+        suite.languages = languages_of(suite.columns)
+        suite.uses = tags_of(suite, suite.columns)
     installed = {(suite.slug, suite.version) for suite in found}
     missing = [entry for entry in suites.shipped() if (entry.slug, entry.version) not in installed]
     return render(request, "evals/suites/index.html", {"suites": found, "missing": missing})
@@ -42,13 +56,65 @@ def install(request: HttpRequest) -> HttpResponse:
 @require(Role.VIEWER)
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     suite = get_suite(request, pk)
-    benchmarks = list(suite.benchmarks.select_related("questions"))
-    return render(
-        request,
-        "evals/suites/detail.html",
-        {
-            "suite": suite,
-            "benchmarks": benchmarks,
-            "questions": sum(benchmark.questions.count for benchmark in benchmarks),
-        },
+    benchmarks = forecasts.planned(suite)
+    measured = Run.objects.filter(suite=suite).aggregate(
+        models=Count("candidate", distinct=True), runs=Count("pk")
     )
+    context = {
+        "suite": suite,
+        "benchmarks": benchmarks,
+        "questions": sum(benchmark.asked for benchmark in benchmarks),
+        "languages": languages_of(benchmarks),
+        "tags": tags_of(suite, benchmarks),
+        "outline": forecasts.outline(benchmarks),
+        "measured": measured,
+        "versions": Suite.objects.in_project(request.project).filter(slug=suite.slug),
+    }
+    return render(request, "evals/suites/detail.html", context)
+
+
+@require(Role.VIEWER)
+def benchmark(request: HttpRequest, pk: int) -> HttpResponse:
+    """One benchmark: what it asks, its questions, and a prompt as a model has seen it."""
+    found = get_object_or_404(
+        Benchmark.objects.select_related("suite", "questions", "examples"),
+        pk=pk, suite__project=request.project,
+    )  # fmt: skip
+    rows = list(enumerate(found.questions.rows()))
+    page = Paginator(rows, QUESTIONS).get_page(request.GET.get("page"))
+    shots = int(found.options.get("num_fewshot", 0))
+    asked = Sample.objects.filter(part__benchmark=found, error="").select_related("part__run")
+    context = {
+        "benchmark": found,
+        "suite": found.suite,
+        "page": page,
+        "questions": [(number, _fields(row)) for number, row in page.object_list],
+        "shots": shots,
+        "examples": [_fields(row) for row in found.examples.rows()[:shots]]
+        if found.examples
+        else [],
+        "asked": asked.defer("part__values").order_by("doc_id", "-pk").first(),
+        "task": json.dumps(found.task, ensure_ascii=False, indent=2),
+    }
+    return render(request, "evals/suites/benchmark.html", context)
+
+
+def languages_of(benchmarks: Iterable[Benchmark]) -> list[str]:
+    """Codes in the order in which they come first."""
+    return list(dict.fromkeys(benchmark.language for benchmark in benchmarks))
+
+
+def tags_of(suite: Suite, benchmarks: Iterable[Benchmark]) -> list[str]:
+    """The use cases of the suite and of its benchmarks, each once."""
+    tags = [*suite.tags, *(tag for benchmark in benchmarks for tag in benchmark.tags)]
+    return list(dict.fromkeys(tags))
+
+
+def _fields(row: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """A row's fields as name, text and list; one of the two is empty."""
+    return [
+        (name, "", [str(item) for item in value])
+        if isinstance(value, list)
+        else (name, "" if value is None else str(value), [])
+        for name, value in row.items()
+    ]

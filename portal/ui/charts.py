@@ -330,7 +330,7 @@ def timeline(
     low, high = domain(known, (0.0, 1.0))
     times = [m.at for m in moments] or [0.0]
     start, length = min(times), (max(times) - min(times)) or 1.0
-    height, left, right = 160.0, 5.0, 97.0
+    height, left, right = 160.0, 9.0, 98.0
 
     def x(at: float) -> float:
         if max(times) == min(times):

@@ -75,6 +75,7 @@ ADDRESSES = {
     "evals:suites": Address(Role.VIEWER),
     "evals:suite_install": post(Role.ENGINEER),
     "evals:suite": of(Role.VIEWER, "suite"),
+    "evals:benchmark": of(Role.VIEWER, "benchmark"),
     "evals:runs": Address(Role.VIEWER),
     "evals:run_new": Address(Role.ENGINEER, BOTH),
     "evals:run": of(Role.VIEWER, "run"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evals import candidates, runs
 from evals.estimates import Earlier, Pace, Plan, estimate
-from evals.forecasts import forecast, outline
+from evals.forecasts import forecast, outline, planned
 from evals.models import Candidate, Part, Run, Suite
 from portal.accounts.models import Project
 from tests.evals.making import (
@@ -105,7 +105,7 @@ def test_after_a_real_run_the_estimate_is_what_it_took(
     run = Run.objects.get(pk=run.pk)
     assert found.seconds == pytest.approx(run.worked_seconds)
     assert found.requests == stub.counts()["requests"]
-    assert outline(suite).prompt_tokens == prompt
+    assert outline(planned(suite)).prompt_tokens == prompt
 
 
 @pytest.mark.django_db

@@ -328,3 +328,42 @@ def test_the_progress_of_a_run_is_announced_and_its_end_at_once(
     run.settle()
     text = as_vera.get(url).text
     assert 'data-announce="14 of 40 samples"' in text and "data-announce-now" not in text
+
+
+def test_a_suite_tells_what_it_takes_and_for_what_it_speaks(
+    as_vera: Client, project: Project
+) -> None:
+    suite = make_suite(
+        project,
+        choice(tags=["colours"]),
+        answer(),
+        slug="told",
+        tags=["starter"],
+        licence="CC0-1.0",
+    )
+    text = as_vera.get(suite.get_absolute_url()).text
+    for words in ("starter", "colours", "German", "English", "CC0-1.0", suite.sha256, "≤"):
+        assert words in text
+    listed = as_vera.get(reverse("evals:suites")).text
+    assert "starter" in listed and "colours" in listed and '<span class="tag">de</span>' in listed
+
+
+def test_the_questions_of_a_benchmark_can_be_read(as_vera: Client, run: Run) -> None:
+    benchmark = run.suite.benchmarks.get(name="colours")
+    evil = {"question": "<b>Which?</b>", "choices": ["<i>red</i>", "blue"], "answer": 0}
+    benchmark.questions.lines = json.dumps(evil) + "\n" + benchmark.questions.lines
+    benchmark.questions.save()
+    url = reverse("evals:benchmark", args=[benchmark.pk])
+    text = as_vera.get(url).text
+    assert "&lt;b&gt;Which?&lt;/b&gt;" in text and "<b>Which" not in text
+    assert "<li>&lt;i&gt;red&lt;/i&gt;</li>" in text and benchmark.questions.sha256 in text
+    assert "Question 0" in text  # the prompt of a stored sample
+    assert cost(as_vera, url) <= 10
+
+
+def test_benchmarks_of_another_project_do_not_exist(
+    client: Client, run: Run, mallory: User
+) -> None:
+    client.force_login(mallory)
+    pk = run.suite.benchmarks.first().pk
+    assert client.get(reverse("evals:benchmark", args=[pk])).status_code == 404
