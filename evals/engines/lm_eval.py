@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from copy import deepcopy
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -243,11 +244,19 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
 
 def _sandbox_templates() -> None:
     """Render task templates in Jinja's sandbox: lm-eval's plain one lets a template run code."""
+    from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
     from lm_eval import utils
 
+    class Sandbox(SandboxedEnvironment):
+        # lm-eval compiles a template anew for each document and field: most of the time it
+        # takes to build prompts.
+        @lru_cache(maxsize=256)  # noqa: B019  one environment, for as long as the process
+        def from_string(self, source: str, *args: Any, **kwargs: Any) -> Any:
+            return super().from_string(source, *args, **kwargs)
+
     if not isinstance(utils.env, SandboxedEnvironment):
-        sandbox = SandboxedEnvironment(undefined=utils.StrictUndefined, keep_trailing_newline=True)
+        sandbox = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
         sandbox.filters["regex_replace"] = utils.regex_replace
         utils.env = sandbox
 
