@@ -18,6 +18,18 @@ SHIPPED = frozenset(
             "models never saw; once as a choice among four answers scored by log-likelihood, once "
             "as a short generated answer scored by exact match."
         ),
+        gettext_noop("Starter suite"),
+        gettext_noop("Starter suite, as chat"),
+        gettext_noop("Knowledge"),
+        gettext_noop("Reading comprehension"),
+        gettext_noop("Sentiment"),
+        gettext_noop("Linguistic acceptability"),
+        gettext_noop("Common-sense completion"),
+        gettext_noop(
+            "Five abilities in ten European languages, written for this portal. Good enough to "
+            "tell models of 1 to 70 billion parameters apart coarsely; not meant for more: with "
+            "about thirty questions a column, differences of a few points are noise."
+        ),
     }
 )
 
@@ -39,6 +51,16 @@ CODES = {
     "scoring": gettext_lazy("scoring"),
     "request": gettext_lazy("Request"),
     "response": gettext_lazy("Reply"),
+    # use cases of suites and benchmarks
+    "starter": gettext_lazy("starter"),
+    "multilingual": gettext_lazy("multilingual"),
+    "knowledge": gettext_lazy("knowledge"),
+    "question-answering": gettext_lazy("question answering"),
+    "reading": gettext_lazy("reading"),
+    "rag": gettext_lazy("RAG"),
+    "classification": gettext_lazy("classification"),
+    "language": gettext_lazy("language"),
+    "reasoning": gettext_lazy("reasoning"),
     "wilson": gettext_lazy("Wilson interval"),
     "bootstrap": gettext_lazy("bootstrap"),
 }
