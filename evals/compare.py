@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,6 +85,33 @@ class Flip(NamedTuple):
     kind: str
 
 
+class Flips(Sequence[Flip]):
+    """Samples in an order to read them, kept as arrays: there may be 25 000."""
+
+    def __init__(self, lines: np.ndarray, documents: np.ndarray, ranks: np.ndarray) -> None:
+        self._lines, self._documents, self.ranks = lines, documents, ranks
+
+    def __len__(self) -> int:
+        return len(self.ranks)
+
+    def __getitem__(self, wanted: Any) -> Any:
+        if isinstance(wanted, int):
+            return self[wanted : wanted + 1 or None][0]
+        arrays = (self._lines[wanted], self._documents[wanted], self.ranks[wanted])
+        columns = (array.tolist() for array in arrays)
+        return [Flip(line, doc, Kind.values[at]) for line, doc, at in zip(*columns, strict=True)]
+
+    def __iter__(self) -> Iterator[Flip]:
+        return iter(self[:])
+
+    def of(self, kind: str) -> Flips:
+        """Those of one ``kind``; all for an unknown one."""
+        if kind not in Kind.values:
+            return self
+        mine = self.ranks == Kind.values.index(kind)
+        return Flips(self._lines[mine], self._documents[mine], self.ranks[mine])
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The first candidate is the one that the others are compared to."""
@@ -146,7 +172,7 @@ def compare(suite: Suite, candidates: Sequence[Candidate]) -> Comparison:
     return _with_figures(plain, _fit(plain))
 
 
-def flips(found: Comparison, kind: str = "", benchmark: str = "") -> list[Flip]:
+def flips(found: Comparison, kind: str = "", benchmark: str = "") -> Flips:
     """The samples that all answered, those with different outcomes first.
 
     Known from the stored values alone: no sample is read. ``kind`` and ``benchmark`` filter.
@@ -164,25 +190,17 @@ def flips(found: Comparison, kind: str = "", benchmark: str = "") -> list[Flip]:
         documents.append(answered)
         lines.append(np.full(answered.size, number))
     if not ranks:
-        return []
+        nothing = np.array([], dtype=int)
+        return Flips(nothing, nothing, nothing)
     rank, line_at, document = map(np.concatenate, (ranks, lines, documents))
-    if kind in Kind.values:
-        chosen = rank == Kind.values.index(kind)
-        rank, line_at, document = rank[chosen], line_at[chosen], document[chosen]
     order = np.argsort(rank, kind="stable")
-    kinds = Kind.values
-    return [
-        Flip(line, doc_id, kinds[at])
-        for line, doc_id, at in zip(
-            line_at[order].tolist(), document[order].tolist(), rank[order].tolist(), strict=True
-        )
-    ]
+    return Flips(line_at[order], document[order], rank[order]).of(kind)
 
 
-def counted(found: Sequence[Flip]) -> dict[str, int]:
+def counted(found: Flips) -> dict[str, int]:
     """How many samples there are of each kind."""
-    counts = Counter(flip.kind for flip in found)
-    return {kind: counts[kind] for kind in Kind.values}
+    counts = np.bincount(found.ranks, minlength=len(Kind.values)).tolist()
+    return dict(zip(Kind.values, counts, strict=True))
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:
@@ -278,7 +296,7 @@ def values_of(parts: Sequence[Part]) -> dict[int, np.ndarray]:
     """The stored values of ``parts`` by key, NaN = not answered; one query."""
     stored = Part.objects.filter(pk__in=[part.pk for part in parts]).order_by()
     return {
-        pk: np.array([np.nan if v is None else v for v in values or []], dtype=float)
+        pk: np.array(values or [], dtype=float)  # None becomes NaN
         for pk, values in stored.values_list("pk", "values")
     }
 

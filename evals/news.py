@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
-from evals.models import Candidate, Probe, Run
+from evals.models import Candidate, Part, Probe, Run
 from evals.spending import with_spending
 from portal.accounts.models import Project
 from workers.models import JobState
@@ -56,15 +56,15 @@ def _stopped_runs(project: Project) -> list[Waiting]:
     later = Run.objects.filter(
         candidate=OuterRef("candidate"), suite=OuterRef("suite"), pk__gt=OuterRef("pk")
     )
+    incomplete = Part.objects.filter(run=OuterRef("pk"), errors__gt=0)
     runs = (
         Run.objects.in_project(project)
         .for_list()
         .filter(
-            Q(state=JobState.FAILED) | Q(state=JobState.DONE, parts__errors__gt=0),
+            Q(state=JobState.FAILED) | Q(Exists(incomplete), state=JobState.DONE),
             ~Exists(later),
             finished_at__gt=timezone.now() - STILL_NEWS,
         )
-        .distinct()
         .order_by("-finished_at")[:SHOWN]
     )
     found = []

@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
 from evals import compare
-from evals.compare import Comparison, Flip, Kind
+from evals.compare import Comparison, Flip, Flips, Kind
 from evals.models import Benchmark, Candidate, Sample, Suite
 from evals.templatetags.evals import language_name, points, signed
 from evals.words import titled
@@ -32,8 +32,7 @@ def detail(request: HttpRequest) -> HttpResponse:
     show, benchmark = _filter(request)
     every = compare.flips(found, benchmark=benchmark)
     counts = compare.counted(every)
-    flips = [flip for flip in every if flip.kind == show] if show else every
-    page = Paginator(flips, SAMPLES).get_page(request.GET.get("page"))
+    page = Paginator(every.of(show), SAMPLES).get_page(request.GET.get("page"))
     context |= {
         "found": found,
         "plot": _plot(found),
@@ -145,7 +144,7 @@ def _rows(found: Comparison, page: list[Flip]) -> list[dict[str, object]]:
 
 
 def _neighbours(
-    found: Comparison, order: list[Flip], pk: int, doc_id: int
+    found: Comparison, order: Flips, pk: int, doc_id: int
 ) -> dict[str, tuple[int, int] | None]:
     """The samples before and after this one in the list that the person came from."""
     places = [(found.lines[flip.line].benchmark.pk, flip.doc_id) for flip in order]

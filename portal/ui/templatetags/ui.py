@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -12,7 +13,7 @@ from django.templatetags.static import static
 from django.utils.formats import number_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import get_language, gettext, pgettext_lazy
 
 from portal.accounts.permissions import may as person_may
 from portal.ui.tables import Sort
@@ -58,7 +59,13 @@ def missing(reason: str = "") -> SafeString:
 
 def decimal(value: float, digits: int = 1) -> str:
     """``value`` rounded, in the reader's notation."""
-    return number_format(round(value, digits), decimal_pos=digits, use_l10n=True)
+    return _decimal(round(value, digits) or 0, digits, get_language())
+
+
+@lru_cache(maxsize=8192)
+def _decimal(number: float, digits: int, language: str | None) -> str:
+    """``language`` is the active one: a table has hundreds of numbers, many of them alike."""
+    return number_format(number, decimal_pos=digits, use_l10n=True)
 
 
 @register.simple_tag
