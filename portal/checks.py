@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from portal.outbound import OutboundPolicy
+from portal.outbound import OutboundPolicy, OutboundRefused
 
 BROKERS = {"embedded", "redis", "rediss"}
 
@@ -139,6 +139,55 @@ def outbound_list_is_readable(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.security)
+def openid_provider_can_be_used(**kwargs: Any) -> list[CheckMessage]:
+    if not settings.OIDC_ISSUER:
+        return []
+    found: list[CheckMessage] = []
+    app = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]
+    if not app["client_id"]:
+        found.append(
+            Error(
+                "PORTAL_OIDC_ISSUER is set, but PORTAL_OIDC_CLIENT_ID is not.",
+                hint="Register the portal at the provider and enter what it gives you.",
+                id="portal.E007",
+            )
+        )
+    if settings.OIDC_DEFAULT_ROLE not in {"", "engineer", "rater", "viewer"}:
+        found.append(
+            Error(
+                f"PORTAL_OIDC_DEFAULT_ROLE={settings.OIDC_DEFAULT_ROLE!r} is not a role for "
+                "everybody whom the provider knows.",
+                hint="Write viewer, rater or engineer, or leave it unset.",
+                id="portal.E008",
+            )
+        )
+    try:
+        OutboundPolicy(
+            allow=tuple(settings.OUTBOUND_ALLOW), max_bytes=settings.OUTBOUND_MAX_BYTES
+        ).check_url(settings.OIDC_ISSUER)
+    except OutboundRefused as error:
+        found.append(
+            Error(
+                f"PORTAL_OIDC_ISSUER cannot be reached: {error}",
+                hint="Name the hosts of the provider in PORTAL_OUTBOUND_ALLOW.",
+                id="portal.E009",
+            )
+        )
+    except ValueError:
+        pass  # told by the check of the list itself
+    parts = urlsplit(settings.OIDC_ISSUER)
+    if parts.scheme != "https" and not is_local(parts.hostname or ""):
+        found.append(
+            Warning(
+                "PORTAL_OIDC_ISSUER is not https: whoever sits between can sign in as anybody.",
+                hint="Use the https address of the provider.",
+                id="portal.W003",
+            )
+        )
+    return found
 
 
 @register()

@@ -57,6 +57,12 @@ def record(
     )
 
 
+def record_person(action: str, person: User, **details: Any) -> None:
+    """An entry about ``person`` themselves, such as a sign-in, in each of their projects."""
+    for project in Project.objects.of(person):
+        record(project, action, person, by=person, **details)
+
+
 def _actor(by: User | None) -> str:
     if key := _acting_key.get():
         return f"{key.name} ({key.prefix}…)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
@@ -35,6 +37,9 @@ class ProjectQuerySet(models.QuerySet["Project"]):
     def of(self, user: User) -> ProjectQuerySet:
         """The projects that ``user`` is a member of, by name."""
         return self.filter(memberships__user=user).order_by("name")
+
+    def administered_by(self, user: User) -> ProjectQuerySet:
+        return self.filter(memberships__user=user, memberships__role=Role.ADMIN)
 
 
 class Project(models.Model):
@@ -95,6 +100,15 @@ class Invitation(models.Model):
     def __str__(self) -> str:
         return f"{self.project} · {self.role}"
 
+    @property
+    def state(self) -> str:
+        """open, used, revoked or expired."""
+        if self.accepted_at:
+            return "used"
+        if self.revoked_at:
+            return "revoked"
+        return "open" if self.expires_at > timezone.now() else "expired"
+
 
 class Scope(models.TextChoices):
     """What a key for machines may do; a scope does not include another."""
@@ -134,6 +148,14 @@ class ApiKey(models.Model):
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes
+
+    @property
+    def state(self) -> str:
+        """usable, revoked or expired."""
+        if self.revoked_at:
+            return "revoked"
+        expired = self.expires_at and self.expires_at <= timezone.now()
+        return "expired" if expired else "usable"
 
 
 class IdempotencyKey(models.Model):
@@ -176,3 +198,14 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.action} {self.target_name}"
+
+    def told(self) -> list[tuple[str, str]]:
+        """The details as text: lists with commas, what is not there as a dash."""
+        found = []
+        for name, value in self.details.items():
+            if isinstance(value, list):
+                value = ", ".join(map(str, value))
+            elif isinstance(value, dict | bool):
+                value = json.dumps(value, ensure_ascii=False)
+            found.append((name, "–" if value in (None, "") else str(value)))
+        return found

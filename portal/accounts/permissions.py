@@ -53,6 +53,12 @@ def demand(request: HttpRequest, role: str) -> None:
         )
 
 
+def demand_superuser(request: HttpRequest) -> None:
+    """Raise PermissionDenied for everybody but the people who run the portal."""
+    if not request.user.is_superuser:
+        raise PermissionDenied(_("This is for the people who run the portal."))
+
+
 def require(role: str) -> Callable[[View], View]:
     """Decorator: only people whose role is ``role`` or includes it reach the view."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from evals.models import Benchmark, Candidate, Endpoint, Part, QuestionSet, Run, Sample, Suite
-from portal.accounts.models import Project
+from portal.accounts import invitations, keys
+from portal.accounts.models import Membership, Project, Role, User
 
 
 class Things(NamedTuple):
@@ -18,10 +19,14 @@ class Things(NamedTuple):
     run: int
     sample: int
     benchmark: int
+    membership: int
+    invitation: int
+    key: int
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
     help_page: str = "rate-how"
+    token: str = "no-such-token"
 
 
 def make_things(project: Project) -> Things:
@@ -41,4 +46,11 @@ def make_things(project: Project) -> Things:
     )
     part = Part.objects.create(run=run, benchmark=benchmark, total=1)
     sample = Sample.objects.create(part=part, doc_id=0, prompt="?", target="!", error="refused")
-    return Things(project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk)
+    person = User.objects.create_user("newcomer")
+    membership = Membership.objects.create(project=project, user=person, role=Role.RATER)
+    invitation, _token = invitations.create(project, Role.VIEWER, by=None)
+    key, _secret = keys.issue(project, "CI", ["read"], by=None)
+    return Things(
+        project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
+        membership.pk, invitation.pk, key.pk,
+    )  # fmt: skip

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from django.core.cache import cache
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_asked_yet() -> None:
+    """What is counted per address and minute starts anew in every test."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

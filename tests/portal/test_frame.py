@@ -125,6 +125,10 @@ CHECKS = [
     ({"TIME_ZONE": "Mars/Olympus"}, "portal.E004"),
     ({"OUTBOUND_ALLOW": ["gpu 01"]}, "portal.E005"),
     ({"LEASE_SECONDS": 4.0}, "portal.E006"),
+    ({"OIDC_ISSUER": "http://127.0.0.1/login"}, "portal.E007"),
+    ({"OIDC_ISSUER": "http://127.0.0.1", "OIDC_DEFAULT_ROLE": "admin"}, "portal.E008"),
+    ({"OIDC_ISSUER": "https://10.0.0.1"}, "portal.E009"),
+    ({"OIDC_ISSUER": "http://login.example"}, "portal.W003"),
 ]
 
 
@@ -138,6 +142,8 @@ def test_it_tells_misconfiguration_with_a_hint(
         **{name: getattr(settings, name) for name in ("DATA_DIR", "BROKER_URL", "TIME_ZONE")},
         **{name: getattr(settings, name) for name in ("OUTBOUND_ALLOW", "OUTBOUND_MAX_BYTES")},
         **{name: getattr(settings, name) for name in ("LEASE_SECONDS", "SWEEP_SECONDS")},
+        **{name: getattr(settings, name) for name in ("OIDC_ISSUER", "OIDC_DEFAULT_ROLE")},
+        SOCIALACCOUNT_PROVIDERS={"openid_connect": {"APPS": [{"client_id": ""}]}},
         ALLOWED_HOSTS=["localhost"],
     )
     monkeypatch.setattr(checks, "settings", stand_in)

@@ -60,6 +60,15 @@ document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]"))
     if (!menu.contains(event.target)) menu.open = false;
 });
+// <button data-copy="id" data-done="Copied"> copies what stands in the field.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  await navigator.clipboard?.writeText(field.value);
+  if (navigator.clipboard) button.textContent = button.dataset.done;
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented) return;
   const menu = $("details.menu[open]");

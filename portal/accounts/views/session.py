@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from allauth.socialaccount.providers.openid_connect.views import callback
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
+from portal.accounts import audit, oidc
 from portal.accounts.forms import SignInForm
-from portal.accounts.models import Theme
+from portal.accounts.models import AuditEntry, Theme, User
 from portal.accounts.permissions import SESSION_KEY
 from portal.ui.context import THEME_COOKIE
 
@@ -24,6 +29,50 @@ class SignIn(LoginView):
     template_name = "accounts/login.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        name = settings.OIDC_NAME if oidc.configured() else ""
+        return super().get_context_data(oidc_name=name, **kwargs)
+
+    def form_valid(self, form: SignInForm) -> HttpResponse:
+        response = super().form_valid(form)
+        audit.record_person("person.sign_in", form.get_user())
+        return response
+
+    def form_invalid(self, form: SignInForm) -> HttpResponse:
+        """Failures are written down for names that exist, once when the door is shut."""
+        person = User.objects.filter(username=form.cleaned_data.get("username", "")).first()
+        locked = getattr(self.request, "axes_locked_out", False)
+        action = "person.lock_out" if locked else "person.sign_in_failed"
+        since = timezone.now() - settings.AXES_COOLOFF_TIME
+        told = AuditEntry.objects.filter(action=action, at__gt=since, actor=person)
+        if person and not (locked and told.exists()):
+            audit.record_person(action, person)
+        return super().form_invalid(form)
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
+    """Too many wrong passwords for this name from this address (asked by django-axes)."""
+    minutes = settings.AXES_COOLOFF_TIME.seconds // 60
+    return render(request, "accounts/locked_out.html", {"minutes": minutes}, status=429)
+
+
+@login_not_required
+@require_POST
+def oidc_begin(request: HttpRequest) -> HttpResponse:
+    """On to the OpenID provider, when there is one."""
+    if not oidc.configured():
+        raise Http404
+    return oidc.begin(request, _back(request))
+
+
+@login_not_required
+@require_GET
+def oidc_end(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """Back from the provider."""
+    if not oidc.configured():
+        raise Http404
+    return callback(request, provider_id)
 
 
 @login_not_required
