@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,13 +43,31 @@ class Figures(NamedTuple):
     p_value: float | None
 
 
+class Measured(NamedTuple):
+    """A scored part: what of `evals.models.Part` a comparison needs, and its run."""
+
+    pk: int
+    run_id: int
+    version: int
+    finished_at: datetime | None
+
+
+class Mark(NamedTuple):
+    """The score of a part in its primary metric."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    valid: bool
+
+
 @dataclass(frozen=True)
 class Cell:
     """One candidate on one benchmark. ``reason`` says why there is nothing to compare."""
 
     candidate: Candidate
-    part: Part | None = None
-    score: Score | None = None
+    part: Measured | None = None
+    score: Mark | None = None
     reason: str = ""
     figures: Figures | None = None
 
@@ -83,33 +102,6 @@ class Flip(NamedTuple):
     line: int
     doc_id: int
     kind: str
-
-
-class Flips(Sequence[Flip]):
-    """Samples in an order to read them, kept as arrays: there may be 25 000."""
-
-    def __init__(self, lines: np.ndarray, documents: np.ndarray, ranks: np.ndarray) -> None:
-        self._lines, self._documents, self.ranks = lines, documents, ranks
-
-    def __len__(self) -> int:
-        return len(self.ranks)
-
-    def __getitem__(self, wanted: Any) -> Any:
-        if isinstance(wanted, int):
-            return self[wanted : wanted + 1 or None][0]
-        arrays = (self._lines[wanted], self._documents[wanted], self.ranks[wanted])
-        columns = (array.tolist() for array in arrays)
-        return [Flip(line, doc, Kind.values[at]) for line, doc, at in zip(*columns, strict=True)]
-
-    def __iter__(self) -> Iterator[Flip]:
-        return iter(self[:])
-
-    def of(self, kind: str) -> Flips:
-        """Those of one ``kind``; all for an unknown one."""
-        if kind not in Kind.values:
-            return self
-        mine = self.ranks == Kind.values.index(kind)
-        return Flips(self._lines[mine], self._documents[mine], self.ranks[mine])
 
 
 @dataclass(frozen=True)
@@ -151,13 +143,15 @@ def compare(suite: Suite, candidates: Sequence[Candidate]) -> Comparison:
     by sample and called real by the rules of the board (evals.stats.paired); p is McNemar's
     exact one, for right/wrong scores.
     """
-    benchmarks = sorted(suite.benchmarks.all(), key=lambda b: (b.language, b.position))
+    columns = suite.benchmarks.defer("task", "options", "tags")
+    benchmarks = sorted(columns, key=lambda b: (b.language, b.position))
     found, moved = _parts(suite, candidates)
+    rows = Score.objects.filter(
+        part__in=[part.pk for part in found.values()], metric=F("part__benchmark__metric")
+    )
     scores = {
-        score.part_id: score
-        for score in Score.objects.filter(
-            part__in=found.values(), metric=F("part__benchmark__metric")
-        )
+        part: Mark(*mark)
+        for part, *mark in rows.values_list("part", "value", "low", "high", "valid")
     }
     lines = []
     for benchmark in benchmarks:
@@ -172,35 +166,62 @@ def compare(suite: Suite, candidates: Sequence[Candidate]) -> Comparison:
     return _with_figures(plain, _fit(plain))
 
 
-def flips(found: Comparison, kind: str = "", benchmark: str = "") -> Flips:
+class Flips(Sequence[Flip]):
     """The samples that all answered, those with different outcomes first.
 
-    Known from the stored values alone: no sample is read. ``kind`` and ``benchmark`` filter.
+    Known from the stored values alone: no sample is read, and a `Flip` is only made for those
+    that are looked at, so that 25 000 samples cost no more than a page of them.
     """
+
+    def __init__(self, rank: np.ndarray, line: np.ndarray, doc_id: np.ndarray) -> None:
+        order = np.argsort(rank, kind="stable")
+        self._rank, self._line, self._doc_id = rank[order], line[order], doc_id[order]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many samples there are of each kind."""
+        found = np.bincount(self._rank, minlength=len(Kind.values)).tolist()
+        return dict(zip(Kind.values, found, strict=True))
+
+    def of(self, kind: str) -> Flips:
+        """Those of one kind; all for ""."""
+        if kind not in Kind.values:
+            return self
+        chosen = self._rank == Kind.values.index(kind)
+        return Flips(self._rank[chosen], self._line[chosen], self._doc_id[chosen])
+
+    def index_of(self, line: int, doc_id: int) -> int | None:
+        """Where a sample stands in the order."""
+        found = np.flatnonzero((self._line == line) & (self._doc_id == doc_id))
+        return int(found[0]) if found.size else None
+
+    def __len__(self) -> int:
+        return self._rank.size
+
+    def __getitem__(self, wanted: Any) -> Any:
+        if isinstance(wanted, slice):
+            return [self[at] for at in range(*wanted.indices(len(self)))]
+        at = range(len(self))[wanted]
+        kind = Kind.values[self._rank[at]]
+        return Flip(int(self._line[at]), int(self._doc_id[at]), kind)
+
+
+def flips(found: Comparison, benchmark: str = "") -> Flips:
+    """The flips of ``found``, of one benchmark when it is named."""
     ranks, lines, documents = [], [], []
     for number, line in enumerate(found.lines):
         if benchmark and line.benchmark.name != benchmark:
             continue
-        columns = [found.values.get(cell.part.pk) for cell in line.cells if cell.part]
-        if len(columns) < len(line.cells) or len({len(c) for c in columns if c is not None}) != 1:
+        columns = [found.values[cell.part.pk] for cell in line.cells if cell.part]
+        if len(columns) < len(line.cells) or len({len(column) for column in columns}) > 1:
             continue
         scores = np.column_stack(columns)
         answered = np.flatnonzero(~np.isnan(scores).any(axis=1))
         ranks.append(_ranks(scores[answered]))
         documents.append(answered)
         lines.append(np.full(answered.size, number))
-    if not ranks:
-        nothing = np.array([], dtype=int)
-        return Flips(nothing, nothing, nothing)
-    rank, line_at, document = map(np.concatenate, (ranks, lines, documents))
-    order = np.argsort(rank, kind="stable")
-    return Flips(line_at[order], document[order], rank[order]).of(kind)
-
-
-def counted(found: Flips) -> dict[str, int]:
-    """How many samples there are of each kind."""
-    counts = np.bincount(found.ranks, minlength=len(Kind.values)).tolist()
-    return dict(zip(Kind.values, counts, strict=True))
+    nothing = [np.zeros(0, dtype=int)]
+    return Flips(*(np.concatenate(some or nothing) for some in (ranks, lines, documents)))
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:
@@ -292,7 +313,7 @@ def _record(
     }
 
 
-def values_of(parts: Sequence[Part]) -> dict[int, np.ndarray]:
+def values_of(parts: Sequence[Measured]) -> dict[int, np.ndarray]:
     """The stored values of ``parts`` by key, NaN = not answered; one query."""
     stored = Part.objects.filter(pk__in=[part.pk for part in parts]).order_by()
     return {
@@ -304,24 +325,27 @@ def values_of(parts: Sequence[Part]) -> dict[int, np.ndarray]:
 Place = tuple[int, int]  # candidate and benchmark
 
 
-def _parts(suite: Suite, candidates: Sequence[Candidate]) -> tuple[dict[Place, Part], set[Place]]:
+def _parts(
+    suite: Suite, candidates: Sequence[Candidate]
+) -> tuple[dict[Place, Measured], set[Place]]:
     """The newest scored part by place, and the places with results of older endpoints alone."""
     revisions = {candidate.pk: candidate.endpoint.revision for candidate in candidates}
-    found: dict[Place, Part] = {}
+    found: dict[Place, Measured] = {}
     moved: set[Place] = set()
     rows = Part.objects.filter(
         run__suite=suite, run__candidate__in=candidates, values__isnull=False
-    )
-    for part in rows.select_related("run").defer("values").order_by("pk"):
-        at = part.run.candidate_id, part.benchmark_id
-        if part.run.endpoint_revision == revisions[part.run.candidate_id]:
-            found[at] = part
+    ).order_by("pk")
+    for candidate, benchmark, revision, *part in rows.values_list(
+        "run__candidate", "benchmark", "run__endpoint_revision", *Measured._fields
+    ):
+        if revision == revisions[candidate]:
+            found[candidate, benchmark] = Measured(*part)
         else:
-            moved.add(at)
+            moved.add((candidate, benchmark))
     return found, moved - found.keys()
 
 
-def _reason(part: Part | None, score: Score | None, moved: bool) -> str:
+def _reason(part: Measured | None, score: Mark | None, moved: bool) -> str:
     if moved:
         return _("measured before the endpoint changed")
     if part is None:

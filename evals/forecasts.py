@@ -17,7 +17,7 @@ from workers.models import JobState
 
 LONGEST_ANSWER = 256  # tokens, lm-eval's default
 CHOICES = 4  # where a question's choices cannot be told
-BEGINNING = 20_000  # characters of a question set from which the length of a question is told
+BEGINNING = 4_000  # characters of a question set from which the length of a question is told
 Means = dict[int, Earlier]
 
 
@@ -38,6 +38,7 @@ def forecast(
 ) -> list[Forecast]:
     """One forecast for each of ``candidates``; the number of queries does not depend on them."""
     benchmarks = planned(suite, scoring)
+    plans = {benchmark.pk: plan(benchmark) for benchmark in benchmarks}
     everybody = _used(benchmarks)
     own = _used_by(benchmarks, candidates)
     paces = _paces(suite, candidates)
@@ -49,7 +50,7 @@ def forecast(
         share = _left(run)
         used = everybody | own.get(candidate.pk, {})
         taken = estimate(
-            [plan(benchmark, used.get(benchmark.pk)) for benchmark in benchmarks],
+            [mine._replace(earlier=used.get(pk)) for pk, mine in plans.items()],
             pace=paces.get(candidate.pk),
             price=candidate.endpoint.price,
             batched=bool(probe and probe.can("batch_prompts")),
@@ -77,7 +78,7 @@ def planned(suite: Suite, scoring: str = "") -> list[Benchmark]:
     return [benchmark for benchmark in rows if scoring in ("", benchmark.scoring)]
 
 
-def plan(benchmark: Benchmark, earlier: Earlier | None) -> Plan:
+def plan(benchmark: Benchmark, earlier: Earlier | None = None) -> Plan:
     """``benchmark`` (of ``planned``) as the estimate takes it."""
     options = benchmark.scoring == Scoring.OPTIONS
     rows = _rows(benchmark.beginning)

@@ -21,6 +21,7 @@ from django.utils.translation import (
     pgettext_lazy,
 )
 
+from evals.compare import Figures
 from evals.costs import Cost, Usage
 from evals.history import Change
 from evals.leaderboard import Cell, Gap, Place
@@ -100,6 +101,17 @@ def signed(value: float) -> str:
 
 
 @register.simple_tag
+def figures(found: Figures | None) -> SafeString:
+    """A paired difference with verdict, McNemar's p where it applies, and shared samples."""
+    if found is None:
+        return SafeString("")
+    p = "" if found.p_value is None else f"p {p_value(found.p_value)} · "
+    return format_html(
+        '<span class="sub">{} <span class="nowrap">{}n = {}</span></span>',
+        gap(found.gap), p, whole(found.n),
+    )  # fmt: skip
+
+
 def p_value(p: float) -> str:
     """How likely the difference is between equally good models: "0.032", "< 0.001"."""
     return f"< {decimal(0.001, 3)}" if p < 0.001 else decimal(p, 3)

@@ -30,8 +30,7 @@ def detail(request: HttpRequest) -> HttpResponse:
         return render(request, "evals/compare/detail.html", context)
     found = compare.compare(suite, chosen)
     show, benchmark = _filter(request)
-    every = compare.flips(found, benchmark=benchmark)
-    counts = compare.counted(every)
+    every = compare.flips(found, benchmark)
     page = Paginator(every.of(show), SAMPLES).get_page(request.GET.get("page"))
     context |= {
         "found": found,
@@ -39,9 +38,10 @@ def detail(request: HttpRequest) -> HttpResponse:
         "radar": _radar(found),
         "show": show,
         "benchmark": benchmark,
-        "kinds": [(kind, label, counts[kind]) for kind, label in Kind.choices],
+        "kinds": [(kind, label, every.counts[kind]) for kind, label in Kind.choices],
         "page": page,
         "rows": _rows(found, list(page.object_list)),
+        "query": _query(request),
     }
     return render(request, "evals/compare/detail.html", context)
 
@@ -87,9 +87,17 @@ def sample(request: HttpRequest, pk: int, doc_id: int) -> HttpResponse:
         "first": next(iter(samples.values())),
         "same_prompt": len({s.prompt for s in samples.values()}) == 1,
         "answers": [(c, samples.get(c.part.pk) if c.part else None) for c in line.cells],
-        **_neighbours(found, compare.flips(found, show, only), pk, doc_id),
+        **_neighbours(found, compare.flips(found, only).of(show), pk, doc_id),
     }
     return render(request, "evals/compare/sample.html", context)
+
+
+def _query(request: HttpRequest) -> str:
+    """The address's parameters without page and benchmark, to add others to."""
+    kept = request.GET.copy()
+    kept.pop("page", None)
+    kept.pop("benchmark", None)
+    return kept.urlencode()
 
 
 def _chosen(request: HttpRequest) -> list[Candidate]:
@@ -147,12 +155,15 @@ def _neighbours(
     found: Comparison, order: Flips, pk: int, doc_id: int
 ) -> dict[str, tuple[int, int] | None]:
     """The samples before and after this one in the list that the person came from."""
-    places = [(found.lines[flip.line].benchmark.pk, flip.doc_id) for flip in order]
-    here = places.index((pk, doc_id)) if (pk, doc_id) in places else None
-    if here is None:
-        return {"previous": None, "next": None}
-    after = places[here + 1] if here + 1 < len(places) else None
-    return {"previous": places[here - 1] if here else None, "next": after}
+    line = next(at for at, line in enumerate(found.lines) if line.benchmark.pk == pk)
+    here = order.index_of(line, doc_id)
+
+    def place(at: int) -> tuple[int, int] | None:
+        if here is None or not 0 <= at < len(order):
+            return None
+        return found.lines[order[at].line].benchmark.pk, order[at].doc_id
+
+    return {"previous": place((here or 0) - 1), "next": place((here or 0) + 1)}
 
 
 def _plot(found: Comparison) -> str:

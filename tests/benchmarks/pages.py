@@ -111,6 +111,10 @@ def pages() -> dict[str, list[str]]:
         "model": [model.get_absolute_url() for model in models],
         "suites": [reverse("evals:suites")],
         "suite": [suite.get_absolute_url()],
+        "new run, 12 models": [
+            f"{reverse('evals:run_new')}?suite={suite.pk}&"
+            + urllib.parse.urlencode([("model", model.pk) for model in models])
+        ],
         "activity": [reverse("workers:activity")],
     }
     try:

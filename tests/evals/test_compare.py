@@ -87,14 +87,14 @@ def test_the_order_decides_what_is_compared_to_what(suite: Suite, two: list[Cand
 def test_flips_come_first(suite: Suite, two: list[Candidate]) -> None:
     found = compare.compare(suite, two)
     flips = compare.flips(found)
-    assert compare.counted(flips) == {"ahead": 4, "behind": 12, "wrong": 10, "same": 14}
+    assert flips.counts == {"ahead": 4, "behind": 12, "wrong": 10, "same": 14}
     assert [flip.kind for flip in flips] == sorted(
         (flip.kind for flip in flips), key=Kind.values.index
     )
     colours = [line.benchmark.name for line in found.lines].index("colours")
     assert [flip[:2] for flip in flips[:4]] == [(colours, doc) for doc in range(4, 8)]
-    assert list(compare.flips(found, "ahead")) == flips[:4]
-    assert not compare.flips(found, "ahead", "words")
+    assert list(compare.flips(found).of("ahead")) == flips[:4]
+    assert list(compare.flips(found, "words").of("ahead")) == []
     assert {flip.line for flip in compare.flips(found, benchmark="colours")} == {colours}
 
 
@@ -104,7 +104,7 @@ def test_three_models_flip_when_one_of_them_differs(
     third = make_candidate(project, "Third")
     make_run(third, suite, {"colours": [0.0] * 20, "words": [1.0, 0.0] * 10})
     flips = compare.flips(compare.compare(suite, [*two, third]), benchmark="colours")
-    assert compare.counted(flips) == {"ahead": 8, "behind": 12, "wrong": 0, "same": 0}
+    assert flips.counts == {"ahead": 8, "behind": 12, "wrong": 0, "same": 0}
 
 
 def test_a_sample_that_one_did_not_answer_is_no_flip(
@@ -139,9 +139,7 @@ def test_only_the_newest_results_count(
 ) -> None:
     make_run(two[1], suite, {"colours": FIRST, "words": FIRST})
     assert cells(suite, two, "colours")[1].score.value == 0.4
-    assert "ahead" not in {
-        f.kind for f in compare.flips(compare.compare(suite, two), "", "colours")
-    }
+    assert "ahead" not in {f.kind for f in compare.flips(compare.compare(suite, two), "colours")}
 
 
 def test_other_versions_of_a_suite_stay_apart(project: Project, suite: Suite) -> None:
@@ -289,5 +287,5 @@ def test_flips_of_many_samples_are_found_without_reading_them(
     samples = compare.samples_of(found, flips[:25])
     seconds = time.perf_counter() - started
     assert len(flips) == 25_000 and len(samples) == 25
-    assert compare.counted(flips) == {"ahead": 5000, "behind": 5000, "wrong": 5000, "same": 10000}
+    assert flips.counts == {"ahead": 5000, "behind": 5000, "wrong": 5000, "same": 10000}
     assert seconds < 0.5, f"{seconds:.3f} s"  # about 0.03 s on an idle machine
