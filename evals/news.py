@@ -9,7 +9,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
-from evals.models import Candidate, Part, Probe, Run
+from evals.leaderboard import View
+from evals.models import Candidate, Part, Probe, Run, Standing, Suite
 from evals.spending import with_spending
 from portal.accounts.models import Project
 from workers.models import JobState
@@ -26,9 +27,23 @@ class Waiting(NamedTuple):
     url: str
 
 
+class Leaders(NamedTuple):
+    """Who may be best on a suite: the models that none is really better than.
+
+    ``best`` holds model and overall score (0 to 1), best first; ``measured`` counts all on the
+    board.
+    """
+
+    suite: Suite
+    best: list[tuple[Candidate, float]]
+    measured: int
+    computed_at: datetime
+
+
 class News(NamedTuple):
     """What waits for a person, runs at work now, and what is new since the last visit."""
 
+    leaders: list[Leaders]
     waiting: list[Waiting]
     running: list[Run]
     finished: list[Run]
@@ -44,11 +59,34 @@ def news(project: Project, since: datetime) -> News:
         run.count_up()
     registered = Candidate.objects.in_project(project).filter(created_at__gt=since)
     return News(
+        _leaders(project),
         [*_stopped_runs(project), *_endpoints(project)][:SHOWN],
         running,
         with_spending(finished),
         list(registered.order_by("-pk")[:SHOWN]),
     )
+
+
+def _leaders(project: Project) -> list[Leaders]:
+    """From the fits that exist: the home page computes none."""
+    kept = list(
+        Standing.objects.filter(suite__project=project, view=View().key)
+        .select_related("suite")
+        .order_by("-computed_at")[:SHOWN]
+    )
+    names = Candidate.objects.in_project(project).in_bulk()
+    found = []
+    for standing in kept:
+        places = {int(pk): place for pk, place in standing.board.items() if int(pk) in names}
+        best = [
+            (names[pk], place["overall"][0])
+            for pk, place in places.items()
+            if place["rank"][0] == 1
+        ]
+        if best:
+            best.sort(key=lambda pair: -pair[1])
+            found.append(Leaders(standing.suite, best[:SHOWN], len(places), standing.computed_at))
+    return found
 
 
 def _stopped_runs(project: Project) -> list[Waiting]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 # Before Django reads its settings: tests never touch the data of this checkout.
 _data = tempfile.TemporaryDirectory(prefix="portal-tests-")
@@ -14,6 +15,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs a loo
 
 import pytest  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.utils import translation  # noqa: E402
 
 pytest_plugins = ["tests.real", "tests.services"]
 
@@ -60,6 +62,13 @@ def mallory(db: None) -> User:
 def as_erik(client: Client, erik: User) -> Client:
     client.force_login(erik)
     return client
+
+
+@pytest.fixture(autouse=True)
+def english_again() -> Iterator[None]:
+    """A request in German leaves its language to the thread, and so to the next test."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

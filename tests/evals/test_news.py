@@ -10,10 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from evals import leaderboard
 from evals.models import Candidate, Run
 from evals.news import news
 from portal.accounts.models import Project
-from tests.evals.making import make_candidate, make_run, make_suite
+from tests.evals.making import choice, choice_rows, make_candidate, make_run, make_suite
 from workers.models import JobState
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,19 @@ def test_only_what_is_newer_than_the_last_visit_is_news(project: Project, run: R
     assert (found.finished, found.registered) == ([run], [run.candidate])
     found = news(project, timezone.now())
     assert (found.finished, found.registered) == ([], [])
+
+
+def test_the_models_that_none_beats_are_named(project: Project, as_erik: Client) -> None:
+    suite = make_suite(project, choice(rows=choice_rows(40)))
+    for name, right in (("Alder", 38), ("Birch", 36), ("Cedar", 4)):
+        values = {"colours": [float(n < right) for n in range(40)]}
+        make_run(make_candidate(project, name), suite, values)
+    assert news(project, LONG_AGO).leaders == []  # the home page computes no board
+    leaderboard.refresh(suite)
+    (found,) = news(project, LONG_AGO).leaders
+    assert [candidate.name for candidate, _ in found.best] == ["Alder", "Birch"]
+    assert (found.measured, found.best[0][1]) == (3, 38 / 40)
+    assert "of 3 models" in as_erik.get("/").content.decode()
 
 
 def test_other_projects_have_other_news(run: Run, mallory: object) -> None:
