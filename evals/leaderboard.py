@@ -174,13 +174,14 @@ def board(suite: Suite, view: View, *, by_language: bool = False) -> Board:
     """
     benchmarks = shown(suite, view)
     cells = _cells(benchmarks)
+    columns = [benchmark.pk for benchmark in benchmarks]
     found = Board(suite, view, benchmarks)
     narrower = [view._replace(language=language) for language in found.languages]
     places, computed_at = _places(suite, [view, *(narrower if by_language else ())], cells)
     rows = [
         Row(
             candidate=candidate,
-            cells={b.pk: cells[candidate.pk].get(b.pk) for b in benchmarks},
+            cells={pk: cells[candidate.pk].get(pk) for pk in columns},
             place=places[view].get(candidate.pk),
             languages={
                 narrow.language: places[narrow][candidate.pk]

@@ -206,26 +206,27 @@ def _lines(found: Board, rows: list[Row], columns: str) -> list[dict[str, Any]]:
 
 
 def _by_benchmark(found: Board) -> Callable[[Row], list[tuple[Any, int, str]]]:
+    columns = [(benchmark.pk, benchmark.name) for benchmark in found.benchmarks]
     heats = {
-        benchmark.pk: _heat(
+        pk: _heat(
             cell.value
             for row in found.rows
-            if (cell := row.cells[benchmark.pk]) and cell.valid and cell.value is not None
+            if (cell := row.cells[pk]) and cell.valid and cell.value is not None
         )
-        for benchmark in found.benchmarks
+        for pk, _name in columns
     }
     address: dict[int, str] = {}
 
     def cells(row: Row) -> list[tuple[Any, int, str]]:
         made: list[tuple[Any, int, str]] = []
-        for benchmark in found.benchmarks:
-            if (cell := row.cells[benchmark.pk]) is None:
+        for pk, name in columns:
+            if (cell := row.cells[pk]) is None:
                 made.append((None, 0, ""))
                 continue
             if cell.run not in address:
                 address[cell.run] = reverse("evals:run", args=[cell.run])
-            href = f"{address[cell.run]}?benchmark={benchmark.name}#samples"
-            made.append((cell, heats[benchmark.pk](cell.value), href))
+            href = f"{address[cell.run]}?benchmark={name}#samples"
+            made.append((cell, heats[pk](cell.value), href))
         return made
 
     return cells
