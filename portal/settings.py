@@ -136,7 +136,8 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # first: it refuses before a password is looked at
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Two weeks from signing in, whatever happens: a forgotten browser ends by itself.
+# Two weeks after the last visit to the home page, which remembers it in the session: a
+# forgotten browser ends by itself, and reading pages writes nothing.
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
 
