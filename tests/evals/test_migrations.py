@@ -1,0 +1,30 @@
+"""Data of an older version is brought along."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from evals.models import Part, Run, Sample
+from portal.accounts.models import Project
+from tests.evals.making import make_candidate, make_run, make_suite
+
+pytestmark = pytest.mark.django_db
+
+
+def test_sums_of_older_samples_are_added_up(project: Project) -> None:
+    add_up = import_module("evals.migrations.0003_sums").add_up
+    values = {"colours": [1.0, 0.0, None], "words": [1.0, 1.0]}
+    run = make_run(make_candidate(project), make_suite(project), values)
+    Sample.objects.filter(part__run=run, error="").update(prompt_tokens=7, latency_ms=3.0)
+    Part.objects.update(value_sum=0.0, latency_sum_ms=0.0, prompt_tokens=None)
+    Run.objects.filter(pk=run.pk).update(worked_seconds=0.0, started_at=run.created_at)
+    add_up(apps, connection.schema_editor())
+    colours = run.parts.get(benchmark__name="colours")
+    sums = (colours.value_sum, colours.latency_sum_ms, colours.prompt_tokens)
+    assert sums == (1.0, 6.0, 14) and colours.completion_tokens is None and colours.counted == 0
+    run.refresh_from_db()
+    assert run.worked_seconds == (run.finished_at - run.started_at).total_seconds() > 0
