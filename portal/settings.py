@@ -248,6 +248,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": os.environ.get("PORTAL_LOG_LEVEL") or "INFO"},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},  # it tells each sign-in, in masked words
         "celery.worker.request": {"level": "WARNING"},  # expired sweeps
         # Every two seconds a page asks for its progress: only for who collects logs.
         "portal.requests": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},

@@ -55,7 +55,12 @@ app.conf.update(
             "task": "workers.sweep",
             "schedule": settings.SWEEP_SECONDS,
             "options": {"queue": UPKEEP, "expires": settings.SWEEP_SECONDS},
-        }
+        },
+        "upkeep": {
+            "task": "workers.upkeep",
+            "schedule": 24 * 3600.0,
+            "options": {"queue": UPKEEP, "expires": 3600},
+        },
     },
 )
 if settings.BROKER_URL.startswith(("redis:", "rediss:")):

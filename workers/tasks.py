@@ -41,3 +41,11 @@ def sweep() -> None:
     handled = jobs.sweep()
     if handled:
         log.info("Swept up %s jobs", handled)
+
+
+@app.task(name="workers.upkeep")
+def upkeep() -> None:
+    """Once a day each app throws away what has run out: ``AppConfig.upkeep()``."""
+    for config in apps.get_app_configs():
+        if hasattr(config, "upkeep"):
+            config.upkeep()
