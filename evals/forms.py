@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from evals import candidates
+from evals.llm.streaming import Prompt
 from evals.models import Candidate, Price, Pricing, Suite
 from evals.models.suites import Scoring
 from portal.accounts.models import Project
@@ -195,3 +196,45 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["suite"].queryset = Suite.objects.in_project(project)
         self.fields["candidates"].queryset = Candidate.objects.in_project(project)
+
+
+class PlaygroundForm(forms.Form):
+    """One prompt and how to sample the answers; which models are asked, the page says itself."""
+
+    prompt = forms.CharField(
+        label=_("Prompt"), max_length=100_000, widget=forms.Textarea(attrs={"rows": 5})
+    )
+    system = forms.CharField(
+        label=_("System prompt"),
+        max_length=20_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    temperature = forms.FloatField(
+        label=_("Temperature"),
+        min_value=0,
+        max_value=2,
+        initial=0.0,
+        widget=forms.NumberInput(attrs={"step": 0.1}),
+    )
+    max_tokens = forms.IntegerField(
+        label=_("Tokens at most"), min_value=1, max_value=16_384, initial=512
+    )
+    seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, required=False)
+
+    @property
+    def asked(self) -> Prompt:
+        """What the models are asked."""
+        given = self.cleaned_data
+        system = [{"role": "system", "content": given["system"]}] if given["system"] else []
+        return Prompt(
+            messages=[*system, {"role": "user", "content": given["prompt"]}],
+            max_tokens=given["max_tokens"],
+            temperature=given["temperature"],
+            seed=given["seed"],
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What stands in the form the next time: all but the prompt."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "prompt"}

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from evals.views import candidates, compare, leaderboard, methods, runs, suites
+from evals.views import candidates, compare, leaderboard, methods, playground, runs, suites
 
 app_name = "evals"
 urlpatterns = [
@@ -26,5 +26,11 @@ urlpatterns = [
     path("compare/", compare.detail, name="compare"),
     path("compare/samples/<int:pk>/<int:doc_id>/", compare.sample, name="compare_sample"),
     path("compare/<str:kind>/", compare.download, name="compare_file"),
+    path("playground/", playground.detail, name="playground"),
+    path("playground/answer/<int:pk>/", playground.answer, name="playground_answer"),
+    path("playground/keep/", playground.keep, name="question_keep"),
+    path("playground/kept/", playground.kept, name="questions"),
+    path("playground/kept/<str:kind>/", playground.download, name="questions_file"),
+    path("playground/kept/<int:pk>/delete/", playground.delete, name="question_delete"),
     path("methods/", methods.methods, name="methods"),
 ]

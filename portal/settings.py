@@ -250,6 +250,8 @@ LOGGING = {
         "django.server": {"level": "WARNING"},
         "axes": {"level": "WARNING"},  # it tells each sign-in, in masked words
         "celery.worker.request": {"level": "WARNING"},  # expired sweeps
+        "httpx2": {"level": "WARNING"},  # each prompt of the playground
+        "openai": {"level": "WARNING"},
         # Every two seconds a page asks for its progress: only for who collects logs.
         "portal.requests": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
     },

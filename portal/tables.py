@@ -1,4 +1,4 @@
-"""Write flat records as CSV, JSON and Parquet. No Django."""
+"""Write flat records as CSV, JSON, JSON lines and Parquet. No Django."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def to_json(rows: list[dict[str, Any]]) -> bytes:
     return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False).encode()
 
 
+def to_jsonl(rows: list[dict[str, Any]]) -> bytes:
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
 def to_parquet(rows: list[dict[str, Any]]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
@@ -44,6 +49,7 @@ def to_parquet(rows: list[dict[str, Any]]) -> bytes:
 WRITERS = {
     "csv": Writer("text/csv; charset=utf-8", to_csv),
     "json": Writer("application/json", to_json),
+    "jsonl": Writer("application/jsonl; charset=utf-8", to_jsonl),
     "parquet": Writer("application/vnd.apache.parquet", to_parquet),
 }
 

@@ -27,4 +27,14 @@ class KeptQuestion(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return str(self.messages[-1].get("content", ""))[:80] if self.messages else ""
+        return self.prompt[:80]
+
+    @property
+    def prompt(self) -> str:
+        """The last thing that was asked."""
+        return str(self.messages[-1].get("content", "")) if self.messages else ""
+
+    @property
+    def system(self) -> str:
+        """The system prompt, "" without one."""
+        return "\n".join(str(m.get("content", "")) for m in self.messages if m["role"] == "system")

@@ -334,6 +334,12 @@ def exchange(prompt: str, lang: str) -> SafeString:
 
 
 @register.filter
+def role(name: str) -> str:
+    """Who says a chat message, in the reader's language."""
+    return str(ROLES.get(name, name))
+
+
+@register.filter
 def whole(value: float | None) -> str:
     """A whole number in the reader's notation."""
     return "–" if value is None else number_format(round(value), decimal_pos=0, use_l10n=True)

@@ -49,6 +49,13 @@ GROUPS: list[tuple[str, list[Entry]]] = [
                 "compare",
                 _("Where do models differ, by how much, on which questions?"),
             ),
+            Entry(
+                "evals:playground",
+                _("Playground"),
+                "playground",
+                _("What do models answer to my own prompt, side by side?"),
+                Role.ENGINEER,
+            ),
             Entry("evals:runs", _("Runs"), "runs", _("What is running, what failed?")),
             Entry(
                 "evals:suites",

@@ -42,6 +42,10 @@ class Faults:
     text holds this word. ``retry_after`` is sent with it; ``delay`` in seconds comes before
     every answer; ``say`` takes the place of generated text; ``logprobs`` False: leaves
     log-probabilities out; ``version`` is what /version states.
+
+    Streams: ``pace`` seconds lie between the pieces of a chat, ``think`` is its reasoning,
+    ``stream`` what goes wrong after the first half: "drop", "stall", "garbage", "error" or
+    "bare" (no counts, no reason, null where lists should be).
     """
 
     kind: str = "500"
@@ -53,6 +57,9 @@ class Faults:
     say: str = ""
     logprobs: bool = True
     version: str = "stub 1.0"
+    pace: float = 0.0
+    think: str = ""
+    stream: str = ""
 
 
 class Stub:
@@ -65,6 +72,7 @@ class Stub:
         self.texts: Counter[str] = Counter()
         self.keys: Counter[str] = Counter()
         self.open = self.most_open = 0
+        self.streams = 0
         self.last = 0.0
 
     def app(self) -> web.Application:
@@ -98,11 +106,14 @@ class Stub:
         written = sum(choice.pop("_written") for choice in choices)
         return self._answer({"object": "text_completion", "choices": choices}, read, written)
 
-    async def chat(self, request: web.Request) -> web.Response:
-        messages = (await request.json())["messages"]
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        messages = body["messages"]
         if failure := await self._begin(request, [json.dumps(messages, ensure_ascii=False)]):
             return failure
         text = self.faults.say or reply(messages[-1]["content"])
+        if body.get("stream"):
+            return await self._stream(request, text, len(tokens(messages[-1]["content"])))
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text},
@@ -111,6 +122,45 @@ class Stub:
         read = sum(len(tokens(message["content"])) for message in messages)
         return self._answer({"object": "chat.completion", "choices": [choice]}, read, 1)
 
+    async def _stream(self, request: web.Request, text: str, read: int) -> web.StreamResponse:
+        """``text`` in pieces of four characters, which cut through anything in it."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
+        deltas = [{"role": "assistant", "content": ""}, {"reasoning_content": self.faults.think}]
+        deltas += [{"content": piece} for piece in pieces]
+        bare = self.faults.stream == "bare"
+        self.streams += 1
+        try:
+            for at, delta in enumerate(deltas):
+                if at == len(deltas) // 2 + 1:
+                    await self._break(request, response)
+                await _say(response, {"choices": [{"index": 0, "delta": delta}]})
+                await asyncio.sleep(self.faults.pace)
+            if bare:
+                await _say(response, {"choices": None, "usage": None})
+                return response
+            await _say(response, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
+            usage = {"prompt_tokens": read, "completion_tokens": len(pieces)}
+            await _say(response, {"choices": [], "usage": usage})
+            await response.write(b"data: [DONE]\n\n")
+        except ConnectionError:
+            pass  # the reader hung up
+        finally:
+            self.streams -= 1
+        return response
+
+    async def _break(self, request: web.Request, response: web.StreamResponse) -> None:
+        kind = self.faults.stream
+        if kind == "garbage":
+            await response.write(b'data: {"choices": [{"delta\n\n')
+        if kind == "error":
+            await _say(response, {"error": {"message": "out of memory", "code": 500}})
+        if kind == "drop" and request.transport:
+            request.transport.abort()
+        while kind == "stall" and request.transport and not request.transport.is_closing():
+            await asyncio.sleep(0.02)
+
     async def counts(self, request: web.Request) -> web.Response:
         return web.json_response(
             {
@@ -118,6 +168,7 @@ class Stub:
                 "texts": self.texts,
                 "keys": self.keys,
                 "open": self.open,
+                "streams": self.streams,
                 "most_open": self.most_open,
                 "idle": time.monotonic() - self.last if self.last else None,
             }
@@ -186,6 +237,11 @@ class Stub:
         }
         # ASCII escapes, so that lone surrogates get through as from real servers.
         return web.json_response({"model": MODEL, **body, "usage": usage})
+
+
+async def _say(response: web.StreamResponse, chunk: dict[str, Any]) -> None:
+    """One server-sent event."""
+    await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
 
 def tokens(text: str) -> list[str]:

@@ -109,3 +109,98 @@ document.addEventListener("htmx:afterSwap", (event) => {
   announcedAt = performance.now();
   said.textContent = source.dataset.announce;
 });
+
+// ── Playground: one prompt, up to three answers side by side while they are written ──
+// What a model says is only ever added to a text node, so no piece of it can become markup.
+let asking; // an AbortController while answers are under way
+
+const eventsOf = async (response, take) => {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; ; ) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const frames = (rest + value).split("\n\n");
+    rest = frames.pop();
+    for (const frame of frames) take(JSON.parse(frame.replace(/^data: /, "")));
+  }
+};
+
+const answerPane = (name) => {
+  const pane = $("#answer").content.firstElementChild.cloneNode(true);
+  $("[data-name]", pane).textContent = name;
+  const write = (holder, more) => {
+    const place = holder.matches(".text") ? holder : $(".text", holder);
+    if (!place.firstChild) place.append("");
+    place.firstChild.appendData(more);
+    holder.hidden = false;
+  };
+  const settle = (state) => {
+    for (const word of pane.querySelectorAll("[data-when]")) word.hidden = word.dataset.when !== state;
+    pane.removeAttribute("aria-busy");
+    pane.dataset.state = state;
+  };
+  const takes = {
+    text: (event) => write($("[data-text]", pane), event.text),
+    reasoning: (event) => write($("[data-reasoning]", pane), event.text),
+    failed: (event) => {
+      $("[data-said]", pane).textContent = event.failure;
+      $("[data-detail]", pane).textContent = event.detail ?? "";
+      $("[data-failure]", pane).hidden = false;
+      settle("failed");
+    },
+    end: (event) => {
+      const list = $("[data-figures]", pane);
+      for (const [label, value] of event.figures) {
+        list.append(document.createElement("dt"), document.createElement("dd"));
+        list.children[list.children.length - 2].textContent = label;
+        list.lastChild.textContent = value;
+      }
+      list.hidden = false;
+      $("[name=sealed]", pane).value = event.sealed;
+      $("[data-keep]", pane).hidden = !event.sealed;
+      $("[data-silent]", pane).hidden = Boolean(event.sealed);
+      settle("done");
+    },
+  };
+  return { pane, settle, take: (event) => takes[event.kind]?.(event) };
+};
+
+const ask = async (form, select, signal) => {
+  const answer = answerPane(select.selectedOptions[0].text);
+  $("#answers").append(answer.pane);
+  htmx.process(answer.pane);
+  try {
+    const address = form.dataset.address.replace("/0/", `/${select.value}/`);
+    const response = await fetch(address, { method: "POST", body: new FormData(form), signal });
+    const kind = response.headers.get("Content-Type") ?? "";
+    if (kind.startsWith("text/event-stream")) await eventsOf(response, answer.take);
+    else if (kind.startsWith("application/json")) answer.take({ kind: "failed", ...(await response.json()) });
+    if (!answer.pane.dataset.state) throw new TypeError("no end");
+  } catch (error) {
+    if (signal.aborted) answer.settle("stopped");
+    else answer.take({ kind: "failed", failure: form.dataset.broken });
+  }
+};
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-playground]")) return;
+  event.preventDefault();
+  const chosen = [...form.querySelectorAll("[name=m]")].filter(
+    (select, at, all) => select.value && all.findIndex((other) => other.value === select.value) === at,
+  );
+  const [said, stop] = [$("#announce"), $("[data-stop]", form)];
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  $("#answers").replaceChildren();
+  stop.hidden = false;
+  said.textContent = form.dataset.begun;
+  await Promise.all(chosen.map((select) => ask(form, select, mine.signal)));
+  if (asking !== mine) return; // another prompt was sent meanwhile
+  if (document.activeElement === stop) $("[name=prompt]", form).focus();
+  stop.hidden = true;
+  said.textContent = mine.signal.aborted ? form.dataset.stopped : form.dataset.ended;
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-stop]")) asking?.abort();
+});
