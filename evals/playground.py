@@ -17,10 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from evals import candidates, llm
+from evals.costs import Usage, cost
 from evals.llm import streaming
-from evals.models import Candidate
-from evals.models.playground import KeptQuestion
+from evals.models import Candidate, KeptQuestion, Price
 from evals.storable import clean, cleaned
+from evals.templatetags.evals import amount
 from evals.words import word
 from portal.accounts import audit
 from portal.accounts.models import Project, User
@@ -54,6 +55,7 @@ class Question(NamedTuple):
     prompt: streaming.Prompt
     by: User
     language: str
+    price: Price | None = None
     obstacle: str = ""
     """Why it cannot be asked, in words."""
 
@@ -78,7 +80,8 @@ def question(candidate: Candidate, prompt: streaming.Prompt, *, by: User) -> Que
     except JobError as error:
         obstacle = _(str(error))
     language = translation.get_language() or "en"
-    return Question(candidate, spec, prompt, by, language, obstacle)
+    price = candidate.endpoint.price
+    return Question(candidate, spec, prompt, by, language, price, obstacle)
 
 
 def allowed(person: User) -> bool:
@@ -188,7 +191,7 @@ def records(kept: Iterable[KeptQuestion], kind: str) -> list[dict[str, Any]]:
 
 def figures(asked: Question, ending: streaming.Ending) -> list[tuple[str, str]]:
     """What is told under an answer, label and value in the reader's notation."""
-    return [
+    told = [
         (_("First token after"), duration(ending.first_seconds)),
         (_("Tokens per second"), _number(ending.tokens_per_second, 1)),
         (_("Prompt tokens"), _number(ending.prompt_tokens)),
@@ -196,6 +199,12 @@ def figures(asked: Question, ending: streaming.Ending) -> list[tuple[str, str]]:
         (_("Time in all"), duration(ending.seconds)),
         (_("Ended by"), ending.finish_reason or "–"),
     ]
+    usage = Usage(ending.prompt_tokens, ending.completion_tokens, seconds=ending.seconds)
+    paid = cost(asked.price, usage)
+    if paid.amount is not None:
+        written = f"{amount(paid.amount)} {paid.currency}"
+        told.append((_("Cost at least") if paid.at_least else _("Cost"), written))
+    return told
 
 
 def _end(asked: Question, text: str, ending: streaming.Ending) -> dict[str, Any]:

@@ -57,7 +57,9 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         )
         return httpx2.Response(
             reply.status,
-            headers=[(name, value) for name, value in reply.raw_headers if name.lower() not in SPENT],
+            headers=[
+                (name, value) for name, value in reply.raw_headers if name.lower() not in SPENT
+            ],
             stream=_Pieces(reply, self.policy.max_bytes),
         )
 

@@ -205,7 +205,10 @@ class _Clock:
     def _limit(self) -> tuple[float, str]:
         patience = self.patience
         if self.begun:
-            step = (patience.between, f"the answer broke off: nothing more for {patience.between:g} s")
+            step = (
+                patience.between,
+                f"the answer broke off: nothing more for {patience.between:g} s",
+            )
         else:
             step = (patience.first - self.seconds, f"no answer began within {patience.first:g} s")
         return min(step, (patience.whole - self.seconds, f"no end within {patience.whole:g} s"))

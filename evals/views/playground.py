@@ -53,7 +53,6 @@ def detail(request: HttpRequest) -> HttpResponse:
         "everyone": list(everyone),
         "slots": [*chosen, *[None] * (playground.MOST - len(chosen))],
         "answers": answers,
-        "kept": KeptQuestion.objects.filter(project=request.project).count(),
     }
     status = 422 if form.errors else 200
     return render(request, "evals/playground/detail.html", context, status=status)

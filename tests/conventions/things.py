@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from evals.models import Benchmark, Candidate, Endpoint, Part, QuestionSet, Run, Sample, Suite
+from evals.models import (
+    Benchmark,
+    Candidate,
+    Endpoint,
+    KeptQuestion,
+    Part,
+    QuestionSet,
+    Run,
+    Sample,
+    Suite,
+)
 from portal.accounts import invitations, keys
 from portal.accounts.models import Membership, Project, Role, User
 
@@ -22,6 +32,7 @@ class Things(NamedTuple):
     membership: int
     invitation: int
     key: int
+    question: int
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
@@ -30,7 +41,7 @@ class Things(NamedTuple):
 
 
 def make_things(project: Project) -> Things:
-    """A candidate with an unfinished run of one benchmark and one sample."""
+    """A candidate with an unfinished run of one benchmark and one sample, and a kept question."""
     candidate = Candidate.objects.create(project=project, name="Alder-7B")
     Endpoint.objects.create(
         candidate=candidate, base_url="http://127.0.0.1:9/v1", served_model="alder"
@@ -50,7 +61,8 @@ def make_things(project: Project) -> Things:
     membership = Membership.objects.create(project=project, user=person, role=Role.RATER)
     invitation, _token = invitations.create(project, Role.VIEWER, by=None)
     key, _secret = keys.issue(project, "CI", ["read"], by=None)
+    question = KeptQuestion.objects.create(project=project, messages=[], answer="!")
     return Things(
         project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
-        membership.pk, invitation.pk, key.pk,
+        membership.pk, invitation.pk, key.pk, question.pk,
     )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -84,6 +85,23 @@ def test_it_tells_numbers_and_failures_in_the_language_of_the_person(
     stub.reset(say="Leaves in hot water.", pace=0.01)
     end = happened(asked(candidate, erik, language="de"))[-1]
     assert any("," in value for _label, value in end["figures"])
+
+
+def test_it_tells_the_cost_where_a_price_is_known(
+    erik: User, candidate: Candidate, stub: StubServer
+) -> None:
+    from evals import candidates
+
+    assert "Cost" not in dict(happened(asked(candidate, erik))[-1]["figures"])
+    candidates.set_price(
+        candidate.endpoint, pricing="token", currency="EUR", per_million_prompt=Decimal(1000),
+        per_million_answer=Decimal(2000), by=erik,
+    )  # fmt: skip
+    candidate.refresh_from_db()
+    stub.reset(say="Leaves in hot water.")
+    assert dict(happened(asked(candidate, erik))[-1]["figures"])["Cost"] == "0.013 EUR"
+    stub.reset(say="Leaves in hot water.", stream="bare")
+    assert "Cost" not in dict(happened(asked(candidate, erik))[-1]["figures"])
 
 
 @pytest.mark.parametrize(
@@ -196,9 +214,7 @@ def test_it_wants_a_model_of_this_project(as_erik: Client, mallory: User) -> Non
     assert page.status_code == 422
     foreign = make_candidate(Project.objects.get(name="Elsewhere"), "Foreign")
     assert as_erik.get(reverse("evals:playground"), {"m": foreign.pk}).status_code == 404
-    assert (
-        as_erik.post(reverse("evals:playground"), FORM | {"m": foreign.pk}).status_code == 404
-    )
+    assert as_erik.post(reverse("evals:playground"), FORM | {"m": foreign.pk}).status_code == 404
 
 
 def test_it_makes_people_wait_who_ask_very_often(

@@ -101,7 +101,9 @@ async def test_it_takes_no_proxy_from_the_environment(monkeypatch: pytest.Monkey
 
 async def test_it_sends_no_header_of_the_library_but_two() -> None:
     async with listening() as canary:
-        async with guarded_client(policy(*LOOPBACK), headers={"Authorization": "Bearer k"}) as client:
+        async with guarded_client(
+            policy(*LOOPBACK), headers={"Authorization": "Bearer k"}
+        ) as client:
             sent = {"Authorization": "Bearer other", "Cookie": "a=b", "X-Stainless-OS": "Linux"}
             await client.post(canary.url, json={"a": 1}, headers=sent)
         got = canary.requests[0].headers
