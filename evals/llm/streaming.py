@@ -118,6 +118,7 @@ async def stream(
 def _sdk() -> Any:
     """The SDK with its way out; takes a second the first time, and no other page needs it."""
     import openai
+    import openai.resources.chat
 
     import portal.outbound_httpx  # noqa: F401
 
