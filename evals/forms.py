@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.validators import MinValueValidator
+from django.db.models import BigIntegerField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -170,11 +171,23 @@ class PriceForm(forms.ModelForm):
         """The verb makes the row; its constraint is checked by ``clean`` in better words."""
 
 
+class ChosenField(forms.ModelMultipleChoiceField):
+    """Any number of rows; a number that no row can have is no choice, not an error of SQLite."""
+
+    def _check_values(self, value: Any) -> Any:
+        for pk in value:
+            if str(pk).isdecimal() and int(str(pk)[:30]) > BigIntegerField.MAX_BIGINT:
+                raise forms.ValidationError(
+                    self.error_messages["invalid_choice"], "invalid_choice", {"value": pk}
+                )
+        return super()._check_values(value)
+
+
 class RunForm(forms.Form):
     """Which candidates to measure on which suite."""
 
     suite = forms.ModelChoiceField(label=_("Suite"), queryset=Suite.objects.none())
-    candidates = forms.ModelMultipleChoiceField(
+    candidates = ChosenField(
         label=_("Models"),
         queryset=Candidate.objects.none(),
         widget=forms.CheckboxSelectMultiple,

@@ -1,4 +1,4 @@
-"""Language of the person, and an honest answer to a script whose session has ended."""
+"""Language of the person, an honest answer to a script without session, no devices for pages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from django.shortcuts import resolve_url
 from django.utils import translation
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+DEVICES = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+
+
+class PermissionsPolicyMiddleware:
+    """No page of ours, nor anything smuggled into one, may ask for a camera or the like."""
+
+    policy = ", ".join(f"{device}=()" for device in DEVICES)
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", self.policy)
+        return response
 
 
 class PersonLanguageMiddleware:

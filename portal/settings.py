@@ -29,8 +29,11 @@ ALLOWED_HOSTS = listed("PORTAL_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = listed("PORTAL_TRUSTED_ORIGINS")
 HTTPS = flag("PORTAL_HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True  # scripts take the token from the page
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+# Subdomains and the preload list bind other hosts of the domain, which are not ours.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked by machines beside the proxy
 METRICS_TOKEN = os.environ.get("PORTAL_METRICS_TOKEN") or ""
@@ -59,6 +62,7 @@ MIDDLEWARE = [
     "portal.metrics.RequestMiddleware",
     "portal.api.problems.ProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "portal.middleware.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -8,7 +8,13 @@ from allauth.socialaccount.providers.openid_connect.views import callback
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseRedirect,
+)
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -109,7 +115,7 @@ def _remember(request: HttpRequest, field: str, cookie: str, chosen: str) -> Htt
     if request.user.is_authenticated:
         setattr(request.user, field, chosen)
         request.user.save(update_fields=[field])
-    response = redirect(_back(request))
+    response = HttpResponseRedirect(_back(request))  # redirect() takes words for names of views
     response.set_cookie(
         cookie, chosen, A_YEAR, secure=settings.HTTPS, httponly=True, samesite="Lax"
     )
@@ -122,4 +128,4 @@ def _back(request: HttpRequest) -> str:
     ours = url_has_allowed_host_and_scheme(
         page, {request.get_host()}, require_https=request.is_secure()
     )
-    return page if ours else resolve_url("home")
+    return page if ours and page.startswith("/") else resolve_url("home")
