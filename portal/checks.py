@@ -97,6 +97,21 @@ def data_folder_is_writable(**kwargs: Any) -> list[CheckMessage]:
         ]
 
 
+@register(Tags.security, deploy=True)
+def data_folder_is_private(**kwargs: Any) -> list[CheckMessage]:
+    """Its database holds sessions and answers, whoever its files belong to."""
+    folder = Path(settings.DATA_DIR)
+    if not folder.is_dir() or not folder.stat().st_mode & 0o007:
+        return []
+    return [
+        Warning(
+            f"Every account of this machine can look into the data folder {folder}.",
+            hint=f"chmod o-rwx {folder}",
+            id="portal.W004",
+        )
+    ]
+
+
 @register
 def broker_is_known(**kwargs: Any) -> list[CheckMessage]:
     scheme = urlsplit(settings.BROKER_URL).scheme

@@ -60,6 +60,12 @@ def listed(name: str) -> list[str]:
     return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
 
 
+def private_folder(path: Path) -> Path:
+    """``path``, made for this account alone where it is not there; one that is stays as it is."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
 def local_secret(path: Path) -> str:
     """A random secret kept in ``path`` (mode 0600), made at first use.
 

@@ -14,10 +14,18 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from portal.environment import chosen, flag, listed, local_secret, number, whole
+from portal.environment import (
+    chosen,
+    flag,
+    listed,
+    local_secret,
+    number,
+    private_folder,
+    whole,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(os.environ.get("PORTAL_DATA_DIR") or BASE_DIR / "var").resolve()
+DATA_DIR = private_folder(Path(os.environ.get("PORTAL_DATA_DIR") or BASE_DIR / "var").resolve())
 
 DEBUG = flag("PORTAL_DEBUG", False)
 SECRET_KEY = os.environ.get("PORTAL_SECRET_KEY") or local_secret(DATA_DIR / "keys" / "session.key")
@@ -63,6 +71,9 @@ MIDDLEWARE = [
     "portal.api.problems.ProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "portal.middleware.PermissionsPolicyMiddleware",
+    # Far out: refusals by the middleware further in carry the headers, too.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -74,8 +85,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "portal.accounts.permissions.ProjectMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "axes.middleware.AxesMiddleware",

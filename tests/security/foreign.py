@@ -144,7 +144,7 @@ def _suite(project: Project, text: Callable[..., str]) -> tuple[Suite, list[Benc
             suite=suite, position=number, name=payload[:120], title=payload[:160],
             family=payload[:80], language=["de", "<b>", '"x', "en"][number % 4],
             engine="lm_eval", scoring="options", metric=payload[:40], tags=[payload],
-            questions=questions, task={"doc_to_text": payload}, options={"num_fewshot": payload},
+            questions=questions, task={"doc_to_text": payload}, options={payload: payload},
         )
         for number, payload in enumerate(PAYLOADS)
     ]  # fmt: skip
