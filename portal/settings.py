@@ -120,8 +120,9 @@ SQLITE_OPTIONS = {
 DATABASES = {
     "default": dj_database_url.parse(
         os.environ.get("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'portal.sqlite3'}",
-        conn_max_age=60,
-        conn_health_checks=True,
+        # Under ASGI each request has a thread of its own: a connection that is kept would be
+        # used by nobody and stay open until the thread's garbage is collected.
+        conn_max_age=0,
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

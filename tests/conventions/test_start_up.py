@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -62,6 +63,18 @@ def test_the_web_process_stays_small(tmp_path: Path, record_property: object) ->
     print(f"web process after its first pages: {resident:.0f} MiB resident")
     record_property("web_process_mib", resident)  # type: ignore[operator]
     assert resident < MEMORY_MIB
+
+
+@pytest.mark.services
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_requests_leave_no_connection_behind(tmp_path: Path) -> None:
+    """Under ASGI every request has a thread, and every thread a connection of its own."""
+    with site(tmp_path) as (process, address):
+        for _ in range(25):
+            with suppress(HTTPError):  # 503 as long as nothing is migrated; it asks all the same
+                urlopen(address + "/readyz", timeout=30).close()
+        handles = [os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+    assert sum("portal.sqlite3" in handle for handle in handles) <= 3
 
 
 @contextmanager
