@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
@@ -15,7 +15,7 @@ from evals.api.runs import Named, SuiteNamed
 from evals.leaderboard import Row, View
 from evals.models import Benchmark
 from portal.api.callers import READ
-from portal.api.problems import invalid
+from portal.api.problems import Problem, invalid
 
 router = Router(tags=["Leaderboard"])
 
@@ -83,7 +83,8 @@ def board(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     """The leaderboard of a suite; 404 when the project has no such suite."""
     suite = suites.named(request, filters.suite, filters.version)
     if suite is None:
-        raise Http404
+        hint = _("This project has no such suite. GET /api/v1/suites lists them.")
+        raise Problem(404, hint)
     languages = sorted(set(suite.benchmarks.values_list("language", flat=True)))
     if filters.language and filters.language not in languages:
         hint = _("This suite has: %(languages)s.") % {"languages": ", ".join(languages)}

@@ -122,7 +122,7 @@ def _complete(method: str, operation: dict[str, Any], scope: str) -> None:
         choices = parameter["schema"].pop("anyOf", [])
         parameter["schema"] |= next((each for each in choices if each["type"] != "null"), {})
     statuses = {401, 403, 429}
-    if any(each["in"] == "path" for each in parameters):
+    if any(each["in"] == "path" or each["name"] == "suite" for each in parameters):
         statuses.add(404)
     if any(each["in"] == "query" for each in parameters):
         statuses.add(422)
