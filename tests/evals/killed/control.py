@@ -16,6 +16,7 @@ from django.db import connection  # noqa: E402
 
 from evals import runs  # noqa: E402
 from evals.models import Candidate, Run, Sample, Score, Suite  # noqa: E402
+from portal.accounts import keys  # noqa: E402
 from portal.accounts.models import Project  # noqa: E402
 from tests.evals import making  # noqa: E402
 
@@ -33,8 +34,16 @@ def setup(base_url: str, samples: int, concurrency: int) -> None:
         making.make_candidate(project, name, base_url, concurrency=concurrency)
 
 
+def script(base_url: str) -> str:
+    """What the script of the README expects to be there; returns a key for it."""
+    project = Project.objects.get()
+    making.make_suite(project, slug="demo", name="Demo")
+    making.make_candidate(project, "Alder-7B", base_url)
+    return keys.issue(project, "CI", ["read", "run"], by=None)[1]
+
+
 def start(name: str) -> int:
-    return runs.start(Candidate.objects.get(name=name), Suite.objects.get()).pk
+    return runs.start(Candidate.objects.get(name=name), Suite.objects.get(slug="small")).pk
 
 
 def race(name: str, racers: int) -> list[int | str]:
@@ -101,7 +110,9 @@ def results(pk: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    verbs = {f.__name__: f for f in (setup, start, race, cancel, resume, look, stored, results)}
+    verbs = {
+        f.__name__: f for f in (setup, script, start, race, cancel, resume, look, stored, results)
+    }
     for line in sys.stdin:
         name, arguments = json.loads(line)
         answer = verbs[name](**arguments)
