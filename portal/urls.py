@@ -3,7 +3,7 @@ from django.urls import include, path
 from portal import health, home, metrics
 from portal.accounts.oidc import PROVIDER
 from portal.accounts.views import session
-from portal.api import site
+from portal.api import pages, site
 from portal.ui import views as ui
 
 urlpatterns = [
@@ -19,6 +19,7 @@ urlpatterns = [
     ),
     path("", include("evals.urls")),
     path("", include("workers.urls")),
+    path("api/v1/docs", pages.operations, name="api_docs"),
     path("api/v1/", include(site.urls())),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import time
@@ -18,6 +19,7 @@ from portal.accounts.models import ApiKey, Project, Role, Scope, User
 from portal.accounts.permissions import roles_at_least
 from portal.api.problems import SENTENCES, Problem
 
+log = logging.getLogger(__name__)
 WINDOW = 60  # seconds in which PORTAL_API_RATE requests are answered
 SAFE = {"GET", "HEAD", "OPTIONS"}
 # What a person's role must be for what a key needs a scope for.
@@ -63,10 +65,11 @@ class Caller:
         now = time()
         who = f"key-{self.key.pk}" if self.key else f"user-{self.user.pk}"  # type: ignore[union-attr]
         slot = f"api-rate-{who}-{int(now // WINDOW)}"
-        cache.add(slot, 0, timeout=WINDOW)
         try:
+            cache.add(slot, 0, timeout=WINDOW)
             asked = cache.incr(slot)
-        except ValueError:  # dropped in between
+        except Exception as error:  # dropped in between, or the cache is away: do answer
+            log.warning("Requests of %s are not counted: %s", who, error)
             return
         if asked > settings.API_RATE:
             wait = WINDOW - int(now % WINDOW)

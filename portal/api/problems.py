@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 PREFIX = "/api/"
+PAGES = {"/api/v1/docs"}  # for people
 MEDIA_TYPE = "application/problem+json"
 PASSED_ON = ("Allow", "Retry-After", "WWW-Authenticate")
 SENTENCES = {
@@ -82,7 +83,7 @@ class ProblemsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not request.path_info.startswith(PREFIX):
+        if not request.path_info.startswith(PREFIX) or request.path_info in PAGES:
             return response
         status = response.status_code
         if status >= 400 and response.get("Content-Type") != MEDIA_TYPE:

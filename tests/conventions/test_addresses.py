@@ -61,6 +61,7 @@ ADDRESSES = {
     "readyz": Address(PUBLIC),
     "metrics": Address(PUBLIC),
     "patterns": Address(Role.ADMIN),
+    "api_docs": Address(Role.VIEWER),
     "robots.txt": Address(PUBLIC),
     "accounts:login": Address(PUBLIC, BOTH),
     "accounts:logout": post(PUBLIC),
