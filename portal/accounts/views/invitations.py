@@ -30,12 +30,15 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def private(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """No cache keeps the page, and no other site learns its address."""
+    """No cache keeps the page, and no other site learns its address.
+
+    Not "no-referrer": browsers would send the form with the origin "null", which is refused.
+    """
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> HttpResponse:
         response = view(*args, **kwargs)
-        response["Referrer-Policy"] = "no-referrer"
+        response["Referrer-Policy"] = "same-origin"
         return response
 
     return login_not_required(never_cache(guarded))
