@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def test_it_stops_on_a_signal_and_the_same_command_goes_on(made: Measuring) -> N
 @services
 def test_a_terminal_sees_a_bar(made: Measuring) -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))  # a new one has no columns at all
     process = subprocess.Popen(
         command("--candidate", "undisturbed"), cwd=ROOT, env=environment(made),
         stdout=subprocess.DEVNULL, stderr=theirs,
@@ -122,25 +124,20 @@ def test_a_terminal_sees_a_bar(made: Measuring) -> None:
 
 
 @services
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
+def test_a_wrong_argument_is_told_with_the_way_out(made: Measuring) -> None:
+    wrong: list[tuple[list[str], str]] = [
         (["--endpoint", "http://10.9.9.9/v1"], "PORTAL_OUTBOUND_ALLOW"),
         (["--candidate", "nobody"], "There are: "),
         (["--candidate", "disturbed", "--project", "x"], "There is no project 'x'"),
         (["--candidate", "disturbed", "--fail-below", "x=0.5"], "It has: colours, overall, words"),
         (["--candidate", "disturbed", "--fail-below", "7"], "no share from 0 to 1"),
         ([], "either --endpoint or --candidate"),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_a_wrong_argument_is_told_with_the_way_out(
-    made: Measuring, arguments: list[str], says: str
-) -> None:
-    done = evaluate(made, *arguments)
-    assert done.returncode != 0
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    ]
+    for arguments, says in wrong:
+        done = evaluate(made, *arguments)
+        assert done.returncode != 0, arguments
+        assert says in done.stderr, arguments
+        assert "Traceback" not in done.stderr
 
 
 def test_limits_are_read() -> None:
