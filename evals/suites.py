@@ -20,6 +20,7 @@ from portal.accounts import audit
 from portal.accounts.models import Project, User
 
 SHIPPED = Path(__file__).parent / "data" / "suites"
+MOST_FIELDS = 100_000  # of a suite file
 REQUIRED = ("name", "title", "family", "language", "engine", "scoring", "metric", "questions")
 FILES = ("questions", "examples")  # fields that name a file beside the suite's
 
@@ -160,18 +161,36 @@ def write_task_files(suite: Suite, folder: Path) -> list[str]:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or NUL in the name
         raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         entry = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
+    if _size(entry) > MOST_FIELDS:
+        raise SuiteInvalid(f"{path.name} has more than {MOST_FIELDS} fields, aliases written out.")
     for message in _faults(entry):
         raise SuiteInvalid(f"{path.parent.name}/{path.name}: {message}")
     return entry
+
+
+def _size(value: Any) -> int:
+    """How many values stand in ``value``; counting ends above ``MOST_FIELDS``.
+
+    A few aliases of YAML can stand for billions of values, or for a list inside itself.
+    """
+    count, waiting = 0, [value]
+    while waiting and count <= MOST_FIELDS:
+        item = waiting.pop()
+        count += 1
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+    return count
 
 
 def _faults(entry: Any) -> Iterator[str]:
@@ -225,7 +244,7 @@ def _question_set(text: str, name: str) -> QuestionSet:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise SuiteInvalid(f"{name}, line {number}: not JSON ({error}).") from error
         if not isinstance(row, dict):
             raise SuiteInvalid(f"{name}, line {number}: a question must be a JSON object.")

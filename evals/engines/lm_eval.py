@@ -14,10 +14,10 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from copy import deepcopy
-from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from evals.engines import _bounds
 from evals.engines._base import EXAMPLES_SPLIT, BenchmarkSpec, Outcome, TaskInvalid, fewshot
 from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled
 from evals.stats.distance import distances
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
 FEWSHOT_SEED = 1234  # lm_eval.simple_evaluate's default, so that shots are the same
+MOST_SHOTS = 100
 DEFAULT_MAX_TOKENS = 256  # as lm-eval's API models
 # What a task may set. Everything else of lm-eval would load code, files or data from
 # elsewhere (use_prompt and the metrics of other libraries too) or change what is counted.
@@ -70,7 +71,12 @@ class LmEval:
     def validate(self, spec: BenchmarkSpec) -> None:
         if not spec.rows:
             raise TaskInvalid(f"{spec.name}: the question file is empty.")
-        shots = int(spec.options.get("num_fewshot", 0))
+        shots = spec.options.get("num_fewshot", 0)
+        if not isinstance(shots, int) or not 0 <= shots <= MOST_SHOTS:
+            raise TaskInvalid(
+                f"{spec.name}: options.num_fewshot is {shots!r}; "
+                f"write a whole number from 0 to {MOST_SHOTS}."
+            )
         if spec.examples and shots > len(spec.examples):
             raise TaskInvalid(
                 f"{spec.name}: options.num_fewshot is {shots}, but there are only "
@@ -85,6 +91,8 @@ class LmEval:
             raise TaskInvalid(
                 f"{spec.name}: task.{found} holds code (!function), which never runs."
             )
+        for fault in _bounds.faults(spec.task):
+            raise TaskInvalid(f"{spec.name}: {fault}.")
         wanted = OUTPUT_TYPES.get(spec.scoring)
         if spec.task.get("output_type") != wanted:
             raise TaskInvalid(
@@ -244,19 +252,11 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
 
 def _sandbox_templates() -> None:
     """Render task templates in Jinja's sandbox: lm-eval's plain one lets a template run code."""
-    from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
     from lm_eval import utils
 
-    class Sandbox(SandboxedEnvironment):
-        # lm-eval compiles a template anew for each document and field: most of the time it
-        # takes to build prompts.
-        @lru_cache(maxsize=256)  # noqa: B019  one environment, for as long as the process
-        def from_string(self, source: str, *args: Any, **kwargs: Any) -> Any:
-            return super().from_string(source, *args, **kwargs)
-
     if not isinstance(utils.env, SandboxedEnvironment):
-        sandbox = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
+        sandbox = _bounds.Sandbox()
         sandbox.filters["regex_replace"] = utils.regex_replace
         utils.env = sandbox
 
