@@ -65,11 +65,12 @@ ENDLESS = [
 @pytest.mark.parametrize("field", ["doc_to_text", "doc_to_target", "description"])
 def test_no_template_runs_code_or_goes_on_for_ever(template: str, field: str) -> None:
     hostile = spec(answer(rows=answer_rows(2)), **{field: template + "{{question}}"})
+    lm_eval.prepare(spec(answer(rows=answer_rows(2))))  # imports lm-eval
     began = time.monotonic()
     with pytest.raises(TaskInvalid):
         lm_eval.ENGINE.validate(hostile)
         lm_eval.prepare(hostile)
-    assert time.monotonic() - began < 20  # the first one imports lm-eval
+    assert time.monotonic() - began < 10
 
 
 def test_templates_that_teams_write_go_on_working() -> None:
