@@ -35,14 +35,27 @@ class Shipped(NamedTuple):
     slug: str
     version: int
     path: Path
+    name: str
+    description: str
+    languages: tuple[str, ...]
 
 
 @cache
 def shipped() -> tuple[Shipped, ...]:
     """The suites that come with the portal, by slug."""
-    found = ((_read(path), path) for path in SHIPPED.glob("*/*.yaml"))
-    entries = (Shipped(entry["slug"], int(entry.get("version", 1)), path) for entry, path in found)
-    return tuple(sorted(entries))
+    return tuple(sorted(_shipped(path) for path in SHIPPED.glob("*/*.yaml")))
+
+
+def _shipped(path: Path) -> Shipped:
+    entry = _read(path)
+    return Shipped(
+        entry["slug"],
+        int(entry.get("version", 1)),
+        path,
+        entry["name"],
+        entry.get("description", ""),
+        tuple(dict.fromkeys(item["language"] for item in entry["benchmarks"])),
+    )
 
 
 def install(project: Project, slug: str, *, by: User | None = None) -> Suite:

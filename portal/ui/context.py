@@ -80,7 +80,6 @@ GROUPS: list[tuple[str, list[Entry]]] = [
                 _("Methods"),
                 "methods",
                 _("How is each number computed?"),
-                MEMBER,
             ),
             Entry("help:index", _("Help"), "help", _("How do I do this?"), MEMBER),
             Entry(

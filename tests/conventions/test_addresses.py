@@ -117,7 +117,7 @@ ADDRESSES = {
     "evals:questions": Address(Role.VIEWER),
     "evals:questions_file": Address(Role.VIEWER, names=("kind",)),
     "evals:question_delete": post(Role.ENGINEER, "question"),
-    "evals:methods": Address(MEMBER),
+    "evals:methods": Address(Role.VIEWER),
     "workers:activity": Address(Role.VIEWER),
     "workers:progress": of(Role.VIEWER, "label", "run"),
     "workers:cancel": post(Role.ENGINEER, "label", "run"),
