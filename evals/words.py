@@ -65,6 +65,17 @@ CODES = {
     "bootstrap": gettext_lazy("bootstrap"),
 }
 
+# Families of the shipped suites, for axes and heads.
+ABILITIES = {
+    "knowledge": gettext_lazy("Knowledge"),
+    "reading": gettext_lazy("Reading comprehension"),
+    "sentiment": gettext_lazy("Sentiment"),
+    "acceptability": gettext_lazy("Linguistic acceptability"),
+    "commonsense": gettext_lazy("Common-sense completion"),
+}
+
+# Languages whose names Django has in English only.
+LANGUAGES = {"nb": gettext_lazy("Norwegian (Bokmål)")}
 
 # Why a cost is unknown (evals.costs.REASONS).
 UNKNOWN_COSTS = {
@@ -82,3 +93,8 @@ def titled(text: str) -> str:
 def word(code: str) -> str:
     """A stored code in words; the code itself when it is not known."""
     return str(CODES.get(code, code))
+
+
+def ability(family: str) -> str:
+    """What the benchmarks of a family measure; the family's own name when it is not known."""
+    return str(ABILITIES.get(family) or family.replace("_", " ").replace("-", " "))

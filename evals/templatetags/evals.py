@@ -28,7 +28,7 @@ from evals.leaderboard import Cell, Gap, Place
 from evals.llm import SENTENCES
 from evals.models import Candidate, Price, Pricing, Run, Suite
 from evals.news import news
-from evals.words import UNKNOWN_COSTS, titled, word
+from evals.words import LANGUAGES, UNKNOWN_COSTS, titled, word
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import decimal, missing, text
 
@@ -259,6 +259,8 @@ def place_cells(cells: Iterable[tuple[Place | None, int, str]]) -> SafeString:
 @register.simple_tag
 def language_name(code: str) -> str:
     """A language in the reader's language, or its code when unknown."""
+    if code in LANGUAGES:
+        return str(LANGUAGES[code])
     try:
         return str(get_language_info(code)["name_translated"])
     except KeyError:

@@ -9,7 +9,7 @@ from evals import compare
 from evals.compare import Comparison, Flip, Flips, Kind
 from evals.models import Benchmark, Candidate, Sample, Suite
 from evals.templatetags.evals import language_name, points, signed
-from evals.words import titled
+from evals.words import ability, titled
 from portal import tables
 from portal.accounts import audit
 from portal.accounts.models import Role
@@ -210,10 +210,7 @@ def _radar(found: Comparison) -> str:
     for at, candidate in enumerate(found.candidates):
         means = [sum(li.cells[at].score.value for li in ls) / len(ls) for ls in axes.values()]
         shapes.append(charts.Shape(candidate.name, [min(1, max(0, m)) for m in means], at + 1))
-    names = [
-        language_name(axis) if of == "language" else axis.replace("_", " ").replace("-", " ")
-        for axis in axes
-    ]
+    names = [language_name(axis) if of == "language" else ability(axis) for axis in axes]
     said = [
         f"{shape.name}: "
         + ", ".join(f"{n} {points(v)}" for n, v in zip(names, shape.values, strict=True))
