@@ -13,7 +13,7 @@ def web(host: str, port: int) -> list[str]:
         sys.executable,
         *("-m", "uvicorn", "portal.asgi:application"),
         *("--host", host, "--port", str(port)),
-        *("--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+        *("--log-level", "warning", "--no-server-header", "--timeout-graceful-shutdown", "5"),
     ]
 
 
