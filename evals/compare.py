@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,10 +18,11 @@ from evals.leaderboard import Gap
 from evals.models import Benchmark, Candidate, Part, Sample, Score, Standing, Suite
 from evals.runs import interval
 from evals.stats.bootstrap import macro_mean
-from evals.stats.paired import NotComparable, paired_difference
+from evals.stats.paired import Difference, differences_to_first
 
 LEAST, MOST = 2, 4
-METHOD = 1  # raise when a statistic changes: figures kept by the old one are dropped
+METHOD = 2  # raise when a statistic changes: figures kept by the old one are dropped
+UNANSWERED = "-"  # by one of the candidates, among the kinds of samples
 KEPT = 300  # comparisons whose figures are kept for one suite
 
 
@@ -96,6 +97,19 @@ class Overall:
     figures: Figures | None
 
 
+@dataclass(frozen=True)
+class Group:
+    """The benchmarks of one language or family: ``overall`` as of a comparison of them alone."""
+
+    name: str
+    lines: list[Line]
+    overall: list[Overall] = field(default_factory=list)
+
+    @property
+    def shared(self) -> list[Line]:
+        return [line for line in self.lines if line.comparable]
+
+
 class Flip(NamedTuple):
     """A sample by its place, and how the candidates did on it."""
 
@@ -112,10 +126,21 @@ class Comparison:
     candidates: list[Candidate]
     lines: list[Line]
     overall: list[Overall]
+    groups: list[Group] = field(default_factory=list)
+    kinds: dict[int, str] = field(default_factory=dict)
+    """By benchmark, see `_kinds`."""
 
     @property
     def shared(self) -> list[Line]:
         return [line for line in self.lines if line.comparable]
+
+    @cached_property
+    def grouped_by(self) -> str:
+        """What parts the benchmarks: "language", else "family", else nothing."""
+        for of in ("language", "family"):
+            if len({getattr(line.benchmark, of) for line in self.lines}) > 1:
+                return of
+        return ""
 
     @cached_property
     def values(self) -> dict[int, np.ndarray]:
@@ -212,16 +237,26 @@ def flips(found: Comparison, benchmark: str = "") -> Flips:
     for number, line in enumerate(found.lines):
         if benchmark and line.benchmark.name != benchmark:
             continue
-        columns = [found.values[cell.part.pk] for cell in line.cells if cell.part]
-        if len(columns) < len(line.cells) or len({len(column) for column in columns}) > 1:
-            continue
-        scores = np.column_stack(columns)
-        answered = np.flatnonzero(~np.isnan(scores).any(axis=1))
-        ranks.append(_ranks(scores[answered]))
+        kinds = np.frombuffer(found.kinds.get(line.benchmark.pk, "").encode(), dtype=np.uint8)
+        answered = np.flatnonzero(kinds != ord(UNANSWERED))
+        ranks.append(kinds[answered].astype(int) - ord("0"))
         documents.append(answered)
         lines.append(np.full(answered.size, number))
     nothing = [np.zeros(0, dtype=int)]
     return Flips(*(np.concatenate(some or nothing) for some in (ranks, lines, documents)))
+
+
+def _kinds(columns: Sequence[np.ndarray]) -> str:
+    """A character a sample: its place in ``Kind``, or that not all answered it.
+
+    Kept with the figures, so that a page of flips reads neither samples nor values.
+    """
+    if len({len(column) for column in columns}) != 1:
+        return ""
+    scores = np.column_stack(columns)
+    places = _ranks(scores) + ord("0")
+    places[np.isnan(scores).any(axis=1)] = ord(UNANSWERED)
+    return places.astype(np.uint8).tobytes().decode()
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:
@@ -358,10 +393,11 @@ def _reason(part: Measured | None, score: Mark | None, moved: bool) -> str:
 def _fit(found: Comparison) -> dict[str, Any]:
     """All figures of ``found``, kept in the database while the results are the same."""
     marks = [
-        f"{cell.part.pk}:{cell.part.version}:{cell.part.finished_at}:{cell.score.value}"
+        f"{cell.part.pk}:{cell.part.version}:{cell.part.finished_at}:"
+        f"{cell.score.value if cell.score else None}"
         for line in found.lines
         for cell in line.cells
-        if cell.part and cell.score
+        if cell.part
     ]
     fingerprint = hashlib.sha256("|".join([str(METHOD), *marks]).encode()).hexdigest()
     view = "compare|" + ",".join(str(candidate.pk) for candidate in found.candidates)
@@ -380,24 +416,44 @@ def _fit(found: Comparison) -> dict[str, Any]:
 
 
 def _compute(found: Comparison) -> dict[str, Any]:
-    def column(cell: Cell) -> np.ndarray:
-        return found.values[cell.part.pk]  # type: ignore[union-attr]
+    """Figures of each benchmark, of each group of them and overall, all drawn at once."""
+    sets = [found.shared, *(group.shared for group in _groups(found))]
+    asked = [_board(found, [line]) for line in found.lines] + [_board(found, of) for of in sets]
+    figures = _figures(asked)
+    gaps = {str(line.benchmark.pk): figures[number] for number, line in enumerate(found.lines)}
+    means = [
+        [_mean([column for column in mine if column is not None]) for mine in board] if of else []
+        for board, of in zip(asked[len(found.lines) :], sets, strict=True)
+    ]
+    both = list(zip(means, figures[len(found.lines) :], strict=True))
+    kinds = {
+        str(line.benchmark.pk): _kinds([found.values[cell.part.pk] for cell in line.cells])
+        for line in found.lines
+        if all(cell.part for cell in line.cells)
+    }
+    return {"gaps": gaps, "overall": both[0], "groups": both[1:], "kinds": kinds}
 
-    gaps = {}
-    for line in found.lines:
-        first, *others = line.cells
-        gaps[str(line.benchmark.pk)] = [
-            _figures([column(other)], [column(first)]) if first.valid and other.valid else None
-            for other in others
+
+def _groups(found: Comparison) -> list[Group]:
+    """The benchmarks by what parts them, in the order of the table."""
+    groups: dict[str, list[Line]] = {}
+    for line in found.lines if found.grouped_by else ():
+        groups.setdefault(getattr(line.benchmark, found.grouped_by), []).append(line)
+    return [Group(name, lines) for name, lines in groups.items()]
+
+
+Columns = list[np.ndarray | None]  # of one candidate; None where it has no valid result
+
+
+def _board(found: Comparison, lines: Sequence[Line]) -> list[Columns]:
+    """The values of each candidate on ``lines``."""
+    return [
+        [
+            found.values[cell.part.pk] if cell.valid and cell.part else None
+            for cell in (line.cells[number] for line in lines)
         ]
-    shared = [[column(cell) for cell in line.cells] for line in found.shared]
-    overall, overall_gaps = [], []
-    for number in range(len(found.candidates)) if shared else ():
-        mine = [columns[number] for columns in shared]
-        overall.append(_mean(mine))
-        if number:
-            overall_gaps.append(_figures(mine, [columns[0] for columns in shared]))
-    return {"gaps": gaps, "overall": overall, "overall_gaps": overall_gaps}
+        for number in range(len(found.candidates))
+    ]
 
 
 def _mean(columns: Sequence[np.ndarray]) -> list[float]:
@@ -407,14 +463,32 @@ def _mean(columns: Sequence[np.ndarray]) -> list[float]:
     return [found.value, found.low, found.high]
 
 
-def _figures(mine: list[np.ndarray], first: list[np.ndarray]) -> list[Any] | None:
-    """What `Figures` holds, flat; None where no sample was answered by both."""
-    if any(len(a) != len(b) for a, b in zip(mine, first, strict=True)):
-        return None
-    try:
-        found = paired_difference(mine, first)
-    except NotComparable:
-        return None
+def _figures(boards: Sequence[Sequence[Columns]]) -> list[list[list[Any] | None]]:
+    """What `Figures` holds, flat, of each further candidate of each board.
+
+    None where a result is missing or no sample was answered by both.
+    """
+    fitting = [[number for number in range(1, len(b)) if _fits(b[number], b[0])] for b in boards]
+    asked = [number for number, others in enumerate(fitting) if others]
+    found = differences_to_first(
+        [[boards[n][0], *map(boards[n].__getitem__, fitting[n])] for n in asked]
+    )
+    out: list[list[list[Any] | None]] = [[None] * (len(board) - 1) for board in boards]
+    for number, differences in zip(asked, found, strict=True):
+        for other, difference in zip(fitting[number], differences, strict=True):
+            out[number][other - 1] = _flat(difference) if difference else None
+    return out
+
+
+def _fits(mine: Columns, first: Columns) -> bool:
+    """Whether both have results on the same samples of each benchmark."""
+    return bool(mine) and all(
+        a is not None and b is not None and len(a) == len(b)
+        for a, b in zip(mine, first, strict=True)
+    )
+
+
+def _flat(found: Difference) -> list[Any]:
     gap = [found.delta, found.low, found.high, found.significant]
     return [gap, found.n, found.discordant, found.p_value]
 
@@ -432,9 +506,19 @@ def _with_figures(found: Comparison, fit: dict[str, Any]) -> Comparison:
             for cell, figures in zip(line.cells, gaps, strict=True)
         ]
         lines.append(Line(line.benchmark, cells))
-    means, gaps = fit["overall"], [None, *(_read(stored) for stored in fit["overall_gaps"])]
-    overall = [
-        Overall(candidate, tuple(mean), figures)
-        for candidate, mean, figures in zip(found.candidates, means, gaps, strict=False)
+    fitted = Comparison(found.suite, found.candidates, lines, _overall(found, fit["overall"]))
+    groups = [
+        Group(group.name, group.lines, _overall(found, kept))
+        for group, kept in zip(_groups(fitted), fit["groups"], strict=True)
     ]
-    return Comparison(found.suite, found.candidates, lines, overall)
+    kinds = {int(pk): kept for pk, kept in fit["kinds"].items()}
+    return replace(fitted, groups=groups, kinds=kinds)
+
+
+def _overall(found: Comparison, kept: Sequence[Any]) -> list[Overall]:
+    means, stored = kept
+    figures = [None, *map(_read, stored)]
+    return [
+        Overall(candidate, tuple(mean), mine)
+        for candidate, mean, mine in zip(found.candidates, means, figures, strict=False)
+    ]

@@ -20,6 +20,8 @@ from evals.stats.bootstrap import CELLS_AT_ONCE, REPLICATES, percentiles, resamp
 # side, a sign test has p = 2·2⁻⁶ = 0.03, with five p = 0.06. The bootstrap alone would call two
 # wins out of two a certainty.
 LEAST_DISCORDANT = 6
+IN_CACHE = 2**18  # numbers worked on at a time: 2 MB per array
+FEW_GONE = 0.1  # share of a candidate's samples without an answer that is quickly put right
 ROUNDING = 1e-12  # differences below this share of the largest score are rounding, not findings
 
 
@@ -61,6 +63,14 @@ class Differences(NamedTuple):
     discordant: np.ndarray
 
 
+class Pairs(NamedTuple):
+    """Which candidates of a board to compare: ``left[k]`` − ``right[k]``; see `stack`."""
+
+    benchmarks: Sequence[np.ndarray]
+    left: np.ndarray
+    right: np.ndarray
+
+
 def paired_difference(
     a: Sequence[np.ndarray],
     b: Sequence[np.ndarray],
@@ -74,21 +84,50 @@ def paired_difference(
     samples answered by both count; the same resamples are used for both. `NotComparable` where
     a benchmark has no such sample, ValueError where the shapes do not fit.
     """
-    benchmarks = stack([a, b])
-    shared = [scores[~np.isnan(scores).any(axis=1)] for scores in benchmarks]
-    if not all(scores.size for scores in shared):
+    [[found]] = differences_to_first([[b, a]], replicates, seed, level)
+    if found is None:
         raise NotComparable("The two candidates share no answered sample on a benchmark.")
-    first, second = np.array([0]), np.array([1])
-    found = pair_differences(benchmarks, first, second, replicates, seed, level)
-    return Difference(
-        float(found.delta[0]),
-        float(found.low[0]),
-        float(found.high[0]),
-        sum(len(scores) for scores in shared),
-        int(found.discordant[0]),
-        _mcnemar(shared[0]) if len(shared) == 1 else None,
-        "paired bootstrap",
-    )
+    return found
+
+
+def differences_to_first(
+    boards: Sequence[Sequence[Sequence[np.ndarray]]],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[list[Difference | None]]:
+    """`paired_difference` of each further candidate of many boards to the first one there.
+
+    ``boards[board][candidate][benchmark]``; None where two share no answered sample on one of
+    the benchmarks. Far quicker than one after the other: each resample is drawn once.
+    """
+    asked = []
+    for board in boards:
+        others = np.arange(1, len(board))
+        asked.append(Pairs(stack(board), others, np.zeros_like(others)))
+    found = _differences(asked, replicates, seed, level)
+    return [_told(pairs, differences) for pairs, differences in zip(asked, found, strict=True)]
+
+
+def _told(pairs: Pairs, found: Differences) -> list[Difference | None]:
+    out: list[Difference | None] = []
+    for at, columns in enumerate(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)):
+        shared = [scores[:, columns] for scores in pairs.benchmarks]
+        shared = [scores[~np.isnan(scores).any(axis=1)] for scores in shared]
+        if not all(scores.size for scores in shared):
+            out.append(None)
+            continue
+        difference = Difference(
+            float(found.delta[at]),
+            float(found.low[at]),
+            float(found.high[at]),
+            sum(len(scores) for scores in shared),
+            int(found.discordant[at]),
+            _mcnemar(shared[0]) if len(shared) == 1 else None,
+            "paired bootstrap",
+        )
+        out.append(difference)
+    return out
 
 
 def mcnemar_exact(b: int, c: int) -> float:
@@ -137,65 +176,162 @@ def pair_differences(
     A replicate draws positions among all samples of the benchmark, for all pairs the same; a
     pair's difference is the mean over the drawn samples that both answered.
     """
-    # The first row is the sample as it was asked, which gives the estimate itself.
-    rows = np.zeros((replicates + 1, left.size))
-    for stream, scores in enumerate(benchmarks):
-        rows += _benchmark_rows(scores, left, right, replicates, seed, stream)
-    rows /= len(benchmarks)
-    delta = rows[0]
+    return _differences([Pairs(benchmarks, left, right)], replicates, seed, level)[0]
+
+
+def _differences(
+    boards: Sequence[Pairs], replicates: int, seed: int, level: float
+) -> list[Differences]:
+    """`pair_differences` of several boards; what they draw alike is drawn once."""
+    # The first column is the sample as it was asked, which gives the estimate itself.
+    rows = [np.zeros((board.left.size, replicates + 1)) for board in boards]
+    uses: dict[tuple[int, int], list[tuple[Pairs, np.ndarray]]] = {}
+    for board, mine in zip(boards, rows, strict=True):
+        for stream, scores in enumerate(board.benchmarks):
+            uses.setdefault((stream, len(scores)), []).append((board, mine))
+    for (stream, n), together in sorted(uses.items(), key=lambda use: use[0]):
+        if not n:
+            for _board, mine in together:
+                mine[:] = np.nan
+            continue
+        ready = [
+            (_Benchmark(board.benchmarks[stream], board.left, board.right), mine)
+            for board, mine in together
+        ]
+        resampled = (
+            (slice(r.start + 1, r.stop + 1), counts)
+            for r, counts in resample_counts(n, replicates, seed, stream)
+        )
+        for at, counts in chain([(slice(0, 1), np.ones((1, n)))], resampled):
+            for benchmark, mine in ready:
+                benchmark.add(mine[:, at], counts)
+    return [_ends(board, mine, level) for board, mine in zip(boards, rows, strict=True)]
+
+
+def _ends(board: Pairs, rows: np.ndarray, level: float) -> Differences:
+    """Estimates and intervals from the sums over benchmarks, shape (pairs, 1 + replicates)."""
+    rows /= len(board.benchmarks)
+    delta = rows[:, 0]
     low, high = np.full_like(delta, np.nan), np.full_like(delta, np.nan)
     known = ~np.isnan(delta)
     if known.any():
-        low[known], high[known] = percentiles(rows[1:, known], level)
-    largest = max(float(np.nanmax(np.abs(s), initial=0.0)) for s in benchmarks)
+        low[known], high[known] = percentiles(rows[known, 1:].T, level)
+    largest = max(float(np.nanmax(np.abs(s), initial=0.0)) for s in board.benchmarks)
     delta, low, high = (
         np.where(np.abs(x) <= ROUNDING * largest, 0.0, x) for x in (delta, low, high)
     )
-    discordant = np.sum([_discordant(scores, left, right) for scores in benchmarks], axis=0)
-    return Differences(delta, np.minimum(low, delta), np.maximum(high, delta), discordant)
+    found = [_discordant(scores, board.left, board.right) for scores in board.benchmarks]
+    return Differences(
+        delta, np.minimum(low, delta), np.maximum(high, delta), np.sum(found, axis=0)
+    )
 
 
 def _discordant(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """How many samples both of a pair answered with different scores, one entry per pair."""
     counts = np.zeros(left.size, dtype=int)
-    width = max(1, CELLS_AT_ONCE // max(1, len(scores)))
+    by_candidate = np.ascontiguousarray(scores.T)
+    width = max(1, IN_CACHE // max(1, len(scores)))
     for start in range(0, left.size, width):
         part = slice(start, start + width)
-        # NaN is not above zero, so a sample that one did not answer does not count
-        gaps = np.abs(scores[:, left[part]] - scores[:, right[part]])
-        counts[part] = (gaps > 0).sum(axis=0)
+        one, other = by_candidate[left[part]], by_candidate[right[part]]
+        # NaN is neither above nor below, so a sample that one did not answer does not count
+        counts[part] = np.count_nonzero((one > other) | (one < other), axis=1)
     return counts
 
 
-def _benchmark_rows(
-    scores: np.ndarray, left: np.ndarray, right: np.ndarray, replicates: int, seed: int, stream: int
-) -> np.ndarray:
-    """Differences of mean scores on one benchmark, shape (1 + replicates, pairs)."""
-    n = len(scores)
-    rows = np.full((replicates + 1, left.size), np.nan)
-    if not n:
-        return rows
-    answered = ~np.isnan(scores)
-    filled = np.where(answered, scores, 0.0)
-    complete = answered.all(axis=0)
-    whole = np.flatnonzero(complete[left] & complete[right])
-    gappy = np.flatnonzero(~(complete[left] & complete[right]))
-    width = max(1, CELLS_AT_ONCE // n)
-    resampled = (
-        (slice(r.start + 1, r.stop + 1), c) for r, c in resample_counts(n, replicates, seed, stream)
-    )
-    for at, counts in chain([(slice(0, 1), np.ones((1, n)))], resampled):
-        if whole.size:
-            means = counts @ filled / n
-            rows[at, whole] = means[:, left[whole]] - means[:, right[whole]]
-        for start in range(0, gappy.size, width):
-            pairs = gappy[start : start + width]
-            one, other = left[pairs], right[pairs]
-            both = answered[:, one] & answered[:, other]
-            gaps = np.where(both, filled[:, one] - filled[:, other], 0.0)
-            with np.errstate(invalid="ignore"):  # 0/0: nothing both answered was drawn
-                rows[at, pairs] = (counts @ gaps) / (counts @ both.astype(float))
-    return rows
+class _Repair(NamedTuple):
+    """The samples one candidate did not answer, and what they change in its pairs."""
+
+    away: np.ndarray
+    pairs: np.ndarray
+    scores: np.ndarray
+    """What the other one scored there, with the sign of its absent partner (pairs × away)."""
+    both: np.ndarray
+    """Pairs on whose left it stands that share such samples, which were taken off twice."""
+    neither: np.ndarray
+
+
+class _Benchmark:
+    """The pairs of one board on one benchmark, made ready for many resamples."""
+
+    def __init__(self, scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+        self.gone = np.isnan(scores)
+        self.filled = np.where(self.gone, 0.0, scores)
+        self.left, self.right = left, right
+        # With many pairs it pays to add up each candidate alone and to put right what one of a
+        # pair did not answer; with few pairs, or many such samples, to add up the gaps of each.
+        many = left.size > 2 * scores.shape[1]
+        patchy = self.gone.sum(axis=0) > FEW_GONE * len(scores)
+        by_gap = patchy[left] | patchy[right] if many else np.ones(left.size, dtype=bool)
+        self.by_gap, self.by_sum = np.flatnonzero(by_gap), np.flatnonzero(~by_gap)
+        self.repairs = self._repairs() if self.by_sum.size else []
+
+    def _repairs(self) -> list[_Repair]:
+        """What each candidate with gaps puts wrong in the sums of its pairs."""
+        left, right = self.left[self.by_sum], self.right[self.by_sum]
+        out = []
+        for candidate in np.flatnonzero(self.gone.any(axis=0)).tolist():
+            away = np.flatnonzero(self.gone[:, candidate])
+            first, second = np.flatnonzero(left == candidate), np.flatnonzero(right == candidate)
+            others = self.filled[away].T
+            scores = np.vstack([others[right[first]], -others[left[second]]])
+            neither = self.gone[away].T[right[first]]
+            some = neither.any(axis=1)
+            out.append(
+                _Repair(
+                    away, np.concatenate([first, second]), scores,
+                    first[some], neither[some].astype(float),
+                )
+            )  # fmt: skip
+        return out
+
+    def add(self, rows: np.ndarray, counts: np.ndarray) -> None:
+        """Add each pair's difference of means under ``counts`` to ``rows`` (pairs × counts)."""
+        width = max(1, CELLS_AT_ONCE // counts.shape[1])
+        for start in range(0, self.by_gap.size, width):
+            pairs = self.by_gap[start : start + width]
+            rows[pairs] += self._gaps(counts, self.left[pairs], self.right[pairs])
+        if not self.by_sum.size:
+            return
+        whole = self.by_sum.size == self.left.size
+        pairs = slice(None) if whole else self.by_sum
+        left, right = self.left[pairs], self.right[pairs]
+        width = max(1, IN_CACHE // self.by_sum.size)
+        for start in range(0, len(counts), width):
+            at = slice(start, start + width)
+            rows[pairs, at] += self._sums(counts[at], left, right)
+
+    def _gaps(self, counts: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        both = ~(self.gone[:, left] | self.gone[:, right])
+        gaps = np.where(both, self.filled[:, left] - self.filled[:, right], 0.0)
+        if both.all():
+            return gaps.T @ counts.T / len(both)
+        return _quotient(gaps.T @ counts.T, both.T.astype(float) @ counts.T)
+
+    def _sums(self, counts: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        sums = self.filled.T @ counts.T
+        total = sums[left]
+        total -= sums[right]
+        if not self.gone.any():
+            total /= len(self.filled)
+            return total
+        lost = self.gone.T.astype(float) @ counts.T
+        number = len(self.filled) - lost[left]
+        number -= lost[right]
+        for repair in self.repairs:
+            drawn = counts[:, repair.away].T
+            total[repair.pairs] += repair.scores @ drawn
+            if repair.both.size:
+                number[repair.both] += repair.neither @ drawn
+        return _quotient(total, number)
+
+
+def _quotient(total: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """``total / number`` in place; NaN where nothing that both answered was drawn."""
+    if not number.all():
+        number[number == 0] = np.nan
+    total /= number
+    return total
 
 
 def _mcnemar(scores: np.ndarray) -> float | None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.formats import number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -21,18 +21,19 @@ from django.utils.translation import (
     pgettext_lazy,
 )
 
-from evals.compare import Figures
+from evals.compare import Figures, Line
 from evals.costs import Cost, Usage
 from evals.history import Change
 from evals.leaderboard import Cell, Gap, Place
 from evals.llm import SENTENCES
-from evals.models import Candidate, Price, Pricing, Run, Suite
+from evals.models import Candidate, Price, Pricing, Run, Sample, Suite
 from evals.news import news
-from evals.words import LANGUAGES, UNKNOWN_COSTS, titled, word
+from evals.words import LANGUAGES, UNKNOWN_COSTS, ability, titled, word
 from portal.accounts.models import Project
-from portal.ui.templatetags.ui import decimal, missing, text
+from portal.ui.templatetags.ui import badge, decimal, missing, score, text
 
 register = template.Library()
+register.filter(ability)
 register.filter(titled)
 register.filter(word)
 
@@ -53,6 +54,9 @@ ROLES = {
 # Cells of a board.
 NO_RESULT = '<td class="missing"><span class="visually-hidden">{}</span></td>'
 RESULT = '<td class="heat" style="--v:{}"><a href="{}" data-tip="{} [{} – {}]\n{}">{}</a></td>'
+COMPARED = '<td class="num"><a class="plain" href="{}">{}</a>{}</td>'
+GAP = '{} <span class="muted small">[{} – {}]</span> <span class="tag">{}</span>'
+SELECTED = SafeString(" selected")
 
 
 @register.filter
@@ -83,21 +87,20 @@ def rank(places: tuple[int, int]) -> str:
 @register.simple_tag
 def gap(found: Gap) -> SafeString:
     """A paired difference in points, with a word for whether it could be chance."""
-    words = gettext("real") if found.real else gettext("could be chance")
-    return format_html(
-        '{} <span class="muted small">{}</span> <span class="tag">{}</span>',
-        signed(found.value),
-        f"[{signed(found.low)} – {signed(found.high)}]",
-        words,
-    )
+    language = get_language()
+    ends = (_signed(round(100 * end, 1), language) for end in found[:3])
+    return format_html(GAP, *ends, gettext("real") if found.real else gettext("could be chance"))
 
 
 def signed(value: float) -> str:
     """A difference in points with its sign (a true minus sign)."""
-    written = decimal(abs(100 * value))
-    if float(f"{100 * value:.1f}") == 0:
-        return written
-    return f"{'+' if value > 0 else '−'}{written}"
+    return _signed(round(100 * value, 1), get_language())
+
+
+@lru_cache(maxsize=4096)
+def _signed(number: float, language: str | None) -> SafeString:
+    written = _written(abs(number), language)
+    return written if number == 0 else SafeString(f"{'+' if number > 0 else '−'}{written}")
 
 
 @register.simple_tag
@@ -254,6 +257,56 @@ def place_cells(cells: Iterable[tuple[Place | None, int, str]]) -> SafeString:
             )
         )
     return format_html_join("", "{}", ((cell,) for cell in out))
+
+
+@register.simple_tag
+def compared_cells(line: Line) -> SafeString:
+    """A row of scores with their difference to the first, each leading to its samples.
+
+    One tag for the row, as `board_cells`.
+    """
+    out = []
+    for cell in line.cells:
+        if not cell.valid:
+            said = '<td class="num missing"><span class="small">{}</span></td>'
+            out.append(format_html(said, cell.reason))
+            continue
+        href = f"{run_address(cell.part.run_id)}?benchmark={line.benchmark.name}#samples"
+        value = score(cell.score.value, cell.score.low, cell.score.high)
+        out.append(format_html(COMPARED, href, value, figures(cell.figures)))
+    return format_html_join("", "{}", ((cell,) for cell in out))
+
+
+@lru_cache(maxsize=1024)
+def _run_address(run: int, prefix: str) -> str:
+    return reverse("evals:run", args=[run])
+
+
+def run_address(run: int) -> str:
+    """Where a run stands; tables name a few runs hundreds of times."""
+    return _run_address(run, get_script_prefix())
+
+
+@register.simple_tag
+def options(choices: Iterable[Any], chosen: Any = None) -> SafeString:
+    """The options of a select for rows with a name; one tag where a page has hundreds."""
+    return format_html_join(
+        "",
+        '<option value="{}"{}>{}</option>',
+        ((str(row.pk), SELECTED if row == chosen else "", row.name) for row in choices),
+    )
+
+
+@register.simple_tag
+def outcome(sample: Sample) -> SafeString:
+    """What a sample came to, as a badge."""
+    if sample.error:
+        return badge("paused", gettext("server error"))
+    if sample.correct:
+        return badge("done", gettext("correct"))
+    if sample.correct is False:
+        return badge("failed", gettext("wrong"))
+    return badge("", points(sample.value))
 
 
 @register.simple_tag

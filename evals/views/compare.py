@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from evals import compare
 from evals.compare import Comparison, Flip, Flips, Kind
 from evals.models import Benchmark, Candidate, Sample, Suite
 from evals.templatetags.evals import language_name, points, signed
+from evals.views.leaderboard import MANY_COLUMNS
 from evals.words import ability, titled
 from portal import tables
 from portal.accounts import audit
@@ -17,6 +21,11 @@ from portal.accounts.permissions import require
 from portal.ui import charts
 
 SAMPLES = 25  # on one page
+# What parts the benchmarks → how the address says "a row for each", and the words of the tab.
+ROWS = {
+    "language": ("languages", gettext_lazy("A row for each language")),
+    "family": ("families", gettext_lazy("A row for each ability")),
+}
 
 
 @require(Role.VIEWER)
@@ -30,11 +39,14 @@ def detail(request: HttpRequest) -> HttpResponse:
         return render(request, "evals/compare/detail.html", context)
     found = compare.compare(suite, chosen)
     show, benchmark = _filter(request)
+    lines = _lines(request, found)
     every = compare.flips(found, benchmark)
     page = Paginator(every.of(show), SAMPLES).get_page(request.GET.get("page"))
     context |= {
         "found": found,
-        "plot": _plot(found),
+        "lines": lines,
+        "tabs": ROWS.get(found.grouped_by),
+        "plot": _plot(found, lines),
         "radar": _radar(found),
         "show": show,
         "benchmark": benchmark,
@@ -166,22 +178,33 @@ def _neighbours(
     return {"previous": place((here or 0) - 1), "next": place((here or 0) + 1)}
 
 
-def _plot(found: Comparison) -> str:
-    """Differences to the first candidate, overall on top."""
+def _lines(request: HttpRequest, found: Comparison) -> str:
+    """One row a language or family, or one a benchmark; without a choice what can be taken in."""
+    if found.grouped_by not in ROWS:
+        return "benchmarks"
+    groups, _words = ROWS[found.grouped_by]
+    asked = request.GET.get("rows", "")
+    if asked in (groups, "benchmarks"):
+        return asked
+    return groups if len(found.lines) > MANY_COLUMNS else "benchmarks"
+
+
+def _group_name(found: Comparison, name: str) -> str:
+    return language_name(name) if found.grouped_by == "language" else ability(name)
+
+
+def _plot(found: Comparison, lines: str) -> str:
+    """Differences to the first candidate, overall on top; of groups where benchmarks are many."""
     several = len(found.candidates) > compare.LEAST
     colours = {candidate.pk: at + 1 for at, candidate in enumerate(found.candidates)}
+    words = {True: _("real"), False: _("could be chance")}
     bars = []
-    rows = [("", _("Overall"), found.overall)] + [
-        (language_name(line.benchmark.language), titled(line.benchmark.title), line.cells)
-        for line in found.lines
-    ]
-    for language, name, cells in rows:
+    for language, name, cells in [("", _("Overall"), found.overall), *_plotted(found, lines)]:
         for cell in cells[1:]:
             if cell.figures is None:
                 continue
             gap = cell.figures.gap
-            verdict = _("real") if gap.real else _("could be chance")
-            tip = f"{signed(gap.value)} [{signed(gap.low)} – {signed(gap.high)}]\n{verdict}"
+            tip = f"{signed(gap.value)} [{signed(gap.low)} – {signed(gap.high)}]\n{words[gap.real]}"
             group = " · ".join(filter(None, (name, language))) if several else language
             bars.append(
                 charts.Bar(
@@ -190,8 +213,18 @@ def _plot(found: Comparison) -> str:
                     group=group, colour=colours[cell.candidate.pk],
                 )
             )  # fmt: skip
-    title = _("Difference of each benchmark to %(name)s") % {"name": found.candidates[0].name}
+    title = _("Difference to %(name)s") % {"name": found.candidates[0].name}
     return charts.differences(bars, title) if bars else ""
+
+
+def _plotted(found: Comparison, lines: str) -> list[tuple[str, str, list[Any]]]:
+    """Heading, name and cells of what stands below "Overall"."""
+    if found.groups and (lines != "benchmarks" or len(found.lines) > MANY_COLUMNS):
+        return [("", _group_name(found, group.name), group.overall) for group in found.groups]
+    return [
+        (language_name(line.benchmark.language), titled(line.benchmark.title), line.cells)
+        for line in found.lines
+    ]
 
 
 def _radar(found: Comparison) -> str:

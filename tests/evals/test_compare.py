@@ -16,7 +16,7 @@ from django.urls import reverse
 from evals import candidates, compare, leaderboard
 from evals.compare import Kind
 from evals.models import Candidate, Part, Sample, Standing, Suite
-from evals.stats.paired import mcnemar_exact
+from evals.stats.paired import mcnemar_exact, paired_difference
 from portal.accounts.models import Project, User
 from tests.evals.making import answer, choice, make_candidate, make_run, make_suite
 
@@ -242,6 +242,94 @@ def test_the_files_hold_the_table(as_vera: Client, two: list[Candidate]) -> None
     assert colours[0]["difference"] is None and colours[1]["real"] is True
     assert len(found) == len(rows) == 6
     assert as_vera.get(url(*two, name="compare_file", args=("xlsx",))).status_code == 404
+
+
+@pytest.fixture
+def wide(project: Project) -> tuple[Suite, list[Candidate]]:
+    """Fifteen benchmarks in three languages; the fourth model has no valid French."""
+    columns = [
+        choice(f"{code}-{number}", language=code)
+        for code in ("de", "en", "fr")
+        for number in "12345"
+    ]
+    suite = make_suite(project, *columns, slug="wide")
+    models = [make_candidate(project, name) for name in ("First", "Second", "Third", "Gappy")]
+    for candidate in models:
+        values: dict[str, list[float | None]] = {}
+        for at, benchmark in enumerate(suite.benchmarks.all()):
+            shift = (at + 3 * models.index(candidate)) % 20
+            values[benchmark.name] = [*FIRST[shift:], *FIRST[:shift]]
+            if candidate.name == "Gappy" and benchmark.language == "fr":
+                values[benchmark.name] = [None] * 20
+        make_run(candidate, suite, values)
+    return suite, models
+
+
+def test_a_group_is_compared_as_its_benchmarks_alone(
+    wide: tuple[Suite, list[Candidate]],
+) -> None:
+    suite, models = wide
+    found = compare.compare(suite, models[:3])
+    assert [(group.name, len(group.shared)) for group in found.groups] == [
+        ("de", 5), ("en", 5), ("fr", 5),
+    ]  # fmt: skip
+    board = leaderboard.board(suite, leaderboard.View(language="fr"))
+    by_model = {row.candidate.name: row for row in board.ranked}
+    for row in found.groups[2].overall:
+        assert row.value == by_model[row.candidate.name].overall
+    columns = [
+        [found.values[line.cells[at].part.pk] for line in found.groups[2].lines] for at in (0, 1)
+    ]
+    alone = paired_difference(columns[1], columns[0])
+    figures = found.groups[2].overall[1].figures
+    assert figures.gap[:3] == pytest.approx((alone.delta, alone.low, alone.high))
+    assert (figures.n, figures.discordant) == (alone.n, alone.discordant)
+    assert compare.compare(suite, models).groups[2].overall == []
+
+
+def test_many_benchmarks_are_first_shown_as_a_row_for_each_language(
+    as_vera: Client, wide: tuple[Suite, list[Candidate]]
+) -> None:
+    suite, models = wide
+    first = as_vera.get(url(*models))
+    assert first.context["lines"] == "languages"
+    assert "A row for each benchmark" in first.text and "German" in first.text
+    assert "not complete" in first.text and "Choice de-1</a>" not in first.text
+    every = as_vera.get(url(*models, rows="benchmarks"))
+    assert every.context["lines"] == "benchmarks" and "Choice de-1</a>" in every.text
+    anchor = f"b{suite.benchmarks.order_by('position')[0].pk}"
+    assert f'#{anchor}"' in first.text and f'id="{anchor}"' in every.text
+    assert first.text.count('class="mark"') == every.text.count('class="mark"') == 3 * 3
+    assert as_vera.get(url(*models, rows="nonsense")).context["lines"] == "languages"
+
+
+def test_few_benchmarks_or_a_single_language_and_family_have_no_rows_of_groups(
+    as_vera: Client, project: Project, two: list[Candidate]
+) -> None:
+    families = make_suite(project, *(choice(n, family=n) for n in ("one", "two")), slug="families")
+    for candidate in two:
+        make_run(candidate, families, {"one": FIRST, "two": SECOND})
+    few = as_vera.get(url(*two, suite="families"))
+    assert few.context["lines"] == "benchmarks" and "A row for each ability" in few.text
+    rows = as_vera.get(url(*two, suite="families", rows="families"))
+    assert rows.context["lines"] == "families"
+    names = [f"one-{number}" for number in range(14)]
+    alike = make_suite(project, *(choice(name) for name in names), slug="alike")
+    for candidate in two:
+        make_run(candidate, alike, dict.fromkeys(names, FIRST))
+    page = as_vera.get(url(*two, suite="alike"))
+    assert page.context["lines"] == "benchmarks" and "A row for each" not in page.text
+
+
+def test_rows_of_groups_and_of_benchmarks_cost_few_queries(
+    as_vera: Client, wide: tuple[Suite, list[Candidate]]
+) -> None:
+    _suite, models = wide
+    as_vera.get(url(*models))
+    for rows in ("languages", "benchmarks"):
+        with CaptureQueriesContext(connection) as counted:
+            as_vera.get(url(*models, rows=rows))
+        assert len(counted) <= 13
 
 
 def test_the_radar_needs_three_axes(as_vera: Client, project: Project) -> None:

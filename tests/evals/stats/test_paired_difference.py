@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evals.stats.bootstrap import bootstrap_mean
-from evals.stats.paired import NotComparable, mcnemar_exact, paired_difference
+from evals.stats.paired import (
+    NotComparable,
+    differences_to_first,
+    mcnemar_exact,
+    pair_differences,
+    paired_difference,
+)
 
 NAN = float("nan")
 score = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(-50, 50, allow_subnormal=False))
@@ -67,6 +75,42 @@ def test_it_turns_the_sign_when_the_candidates_change_places(
     )
     assert back.p_value == forth.p_value
     assert forth == paired_difference(a, b, replicates=200, seed=seed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(answers, min_size=1, max_size=3), min_size=1, max_size=4))
+def test_many_boards_at_once_come_to_the_same_as_each_alone(
+    boards: list[list[list[tuple[float, float, str]]]],
+) -> None:
+    asked = [list(zip(*map(columns, rows), strict=True)) for rows in boards]
+    for (a, b), [found] in zip(asked, differences_to_first(asked, replicates=100), strict=True):
+        try:
+            alone = paired_difference(b, a, replicates=100)
+        except NotComparable:
+            assert found is None
+            continue
+        assert found == alone
+
+
+@pytest.mark.parametrize("right_or_wrong", [True, False])
+@pytest.mark.parametrize("missing", [0.0, 0.03, 0.09, 0.5])
+def test_adding_up_candidates_comes_to_the_same_as_adding_up_the_gaps_of_each_pair(
+    missing: float, right_or_wrong: bool
+) -> None:
+    rng = np.random.default_rng(11)
+    benchmarks = []
+    for n in (1, 5, 60, 90):
+        scores = rng.normal(0, 10, (n, 9))
+        scores = (scores > 0).astype(float) if right_or_wrong else scores
+        scores[rng.random(scores.shape) < missing] = NAN
+        benchmarks.append(scores)
+    left, right = np.array(list(combinations(range(9), 2))).T
+    for some in (benchmarks, benchmarks[2:], benchmarks[:2]):
+        at_once = pair_differences(some, left, right, 150, 3, 0.95)
+        for at in range(left.size):
+            alone = pair_differences(some, left[[at]], right[[at]], 150, 3, 0.95)
+            for many, one in zip(at_once, alone, strict=True):
+                assert many[at] == pytest.approx(one[0], abs=1e-12, nan_ok=True)
 
 
 @settings(max_examples=30)
