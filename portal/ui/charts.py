@@ -268,9 +268,9 @@ def radar(axes: Sequence[str], shapes: Sequence[Shape], title: str) -> SafeStrin
     )
     labels = format_html_join(
         "",
-        '<text x="{}" y="{}" text-anchor="{}">{}</text>',
+        '<text x="{0}" y="{1}" text-anchor="{2}">{3}<tspan x="{0}" dy="1.2em">{4}</tspan></text>',
         (
-            (f"{x:.1f}", f"{y + 4:.1f}", _anchor(x - middle), shorten(name))
+            (f"{x:.1f}", f"{y + 4:.1f}", _anchor(x - middle), *map(shorten, _two_lines(name)))
             for (x, y), name in ((at(axis, 1.1), name) for axis, name in enumerate(axes))
         ),
     )
@@ -286,6 +286,12 @@ def radar(axes: Sequence[str], shapes: Sequence[Shape], title: str) -> SafeStrin
         '<svg class="chart radar" viewBox="0 0 420 300" role="img" aria-label="{}">{}{}{}{}</svg>',
         title, rings, spokes, drawn, labels,
     )  # fmt: skip
+
+
+def _two_lines(name: str) -> tuple[str, str]:
+    """A long name in two lines, so that it does not run out of the drawing."""
+    head, _, tail = name.rpartition(" ")
+    return (head, tail) if head and len(name) > 15 else (name, "")
 
 
 def _anchor(offset: float) -> str:
