@@ -1,0 +1,204 @@
+"""A project as a team has it after some weeks: small, but with everything that pages show."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.utils import timezone
+
+from evals import candidates, runs
+from evals.models import Candidate, KeptQuestion, Part, Run, Sample, Suite
+from portal.accounts import invitations, keys
+from portal.accounts.models import ApiKey, Project, Role, User
+from tests.evals.making import EVERYTHING, answer, choice, make_candidate, make_run, make_suite
+from tests.portal.people import make_person
+from workers.models import JobState
+
+LANGUAGES = ("de", "en", "fr", "pl")
+FAMILIES = {"knowledge": "Knowledge", "reading": "Reading comprehension", "sentiment": "Sentiment"}
+QUESTION = (
+    "Answer with one letter.\n\nWelche Stadt ist die Hauptstadt von Thüringen?\n"
+    "A. Weimar\nB. Erfurt\nC. Jena\nD. Das Donaudampfschifffahrtsgesellschaftsbüro\nAnswer:"
+)
+PER_TOKEN = {
+    "pricing": "token",
+    "currency": "EUR",
+    "per_million_prompt": Decimal("0.15"),
+    "per_million_answer": Decimal("0.60"),
+}
+PER_HOUR = {"pricing": "gpu_hour", "currency": "EUR", "per_gpu_hour": Decimal("2.5"), "gpus": 2}
+SHORT = ("chat", "completions")
+
+
+class Team(NamedTuple):
+    """What addresses name, by the words that ``tests/browser/test_every_page.py`` uses."""
+
+    project: Project
+    models: list[Candidate]
+    suite: Suite
+    run: Run  # with samples of every outcome
+    working: Run
+    stopped: Run
+    sample: int
+    benchmark: int
+    people: dict[str, User]
+    invitation: str
+    password: str
+
+
+def make_team() -> Team:
+    people = {
+        name: make_person(name, role)
+        for name, role in {
+            "alice": Role.ADMIN, "erik": Role.ENGINEER, "vera": Role.VIEWER, "rosa": Role.RATER,
+        }.items()
+    }  # fmt: skip
+    alice, erik = people["alice"], people["erik"]
+    User.objects.filter(pk=alice.pk).update(is_superuser=True, first_name="Alice", email="a@b.de")
+    project = Project.objects.get(name="Claims assistant")
+    people["nina"] = make_person("nina", Role.ADMIN, Project.objects.create(name="Quite new"))
+    people["mallory"] = make_person("mallory", None)
+    models = make_models(project)
+    suite = make_big_suite(project)
+    make_suite(project)  # not used yet
+    candidates.set_price(models[0].endpoint, by=erik, **PER_HOUR)
+    candidates.set_price(models[0].endpoint, by=erik, **PER_TOKEN)
+    candidates.set_price(models[1].endpoint, by=erik, **PER_HOUR)
+    first = [measured(model, suite, share) for model, share in zip(models, SHARES, strict=False)]
+    run = measured(models[0], suite, 0.85, failed=2)
+    working, stopped = underway(models[1], suite), underway(models[2], suite)
+    Part.objects.filter(run=working).update(state=JobState.RUNNING, started_at=timezone.now())
+    working.settle()
+    Part.objects.filter(run=stopped).update(
+        state=JobState.FAILED, message="The server refused the connection.\nIs it running?",
+        finished_at=timezone.now(),
+    )  # fmt: skip
+    stopped.settle()
+    Run.objects.filter(pk=first[0].pk).update(created_at=timezone.now() - timedelta(days=40))
+    candidates.change_endpoint(
+        models[3].endpoint, base_url=models[3].endpoint.base_url, served_model="oak-v2",
+        concurrency=4, by=erik,
+    )  # fmt: skip
+    keep_questions(project, models[0], erik)
+    make_keys(project, alice)
+    invitation, link = invitations.create(project, Role.RATER, email="new@example.org", by=alice)
+    _reset, password = invitations.password_link(project, people["vera"], by=alice)
+    part = run.parts.get(benchmark__name="knowledge_de")
+    sample = part.samples.filter(error="").first()
+    return Team(
+        project, models, suite, run, working, stopped, sample.pk, part.benchmark_id, people,
+        link, password,
+    )  # fmt: skip
+
+
+SHARES = (0.8, 0.65, 0.6, 0.4)
+
+
+def make_models(project: Project) -> list[Candidate]:
+    """Four that are measured, one whose server can do little, one not checked, one broken."""
+    rowan = {"parameters": 24, "quantisation": "AWQ-int4", "licence": "Apache-2.0"}
+    facts = [
+        ("Rowan-24B-instruct-2026-03-AWQ-int4", EVERYTHING, rowan),
+        ("Alder-7B", EVERYTHING, {"parameters": 7, "licence": "Apache-2.0"}),
+        ("Hazel-1.5B", EVERYTHING, {"parameters": 1.5, "quantisation": "bf16"}),
+        ("Oak-70B-chat", EVERYTHING, {"parameters": 70, "licence": "Llama 3.3 Community License"}),
+        ("Old-Yew-3B", SHORT, {"parameters": 3}),
+        ("Larch-13B", None, {}),
+        ("Silent", (), {}),
+    ]
+    return [
+        make_candidate(
+            project, name, f"http://gpu-node-0{at}.cluster.example.internal:8000/v1", can=can,
+            languages=["de", "en", "fr"], base_model=f"example/{name}", **more,
+        )
+        for at, (name, can, more) in enumerate(facts)
+    ]  # fmt: skip
+
+
+def make_big_suite(project: Project) -> Suite:
+    """Four languages, three abilities, two ways of asking: more columns than fit on a screen."""
+    entries = [
+        choice(f"{family}_{code}", title=title, family=family, language=code, tags=[family])
+        for code in LANGUAGES
+        for family, title in FAMILIES.items()
+    ]
+    entries.append(answer("words_de", title="Short answers", family="words", tags=["rag"]))
+    return make_suite(
+        project, *entries, slug="abilities", name="Abilities", licence="CC0-1.0",
+        description="Three abilities in four languages, to choose a model for our assistant.",
+        tags=["assistant"],
+    )  # fmt: skip
+
+
+def measured(model: Candidate, suite: Suite, share: float, failed: int = 0) -> Run:
+    """A finished run in which ``share`` of the answers are right and ``failed`` are missing."""
+    rng = random.Random(model.name)
+    values = {
+        benchmark.name: [float(rng.random() < share) for _ in range(45)]
+        for benchmark in suite.benchmarks.all()
+    }
+    for number in range(failed):
+        values["knowledge_de"][40 + number] = None
+    run = make_run(model, suite, values)
+    samples = list(Sample.objects.filter(part__run=run).select_related("part__benchmark"))
+    for sample in samples:
+        fill(sample, rng)
+    fields = [
+        "prompt", "target", "answer", "choices", "loglikelihoods", "p_gold", "margin", "nll",
+        "brier", "prompt_tokens", "completion_tokens", "latency_ms", "raw", "finish_reason",
+    ]  # fmt: skip
+    Sample.objects.bulk_update(samples, fields)
+    Part.objects.filter(run=run).update(
+        prompt_tokens=45 * 61, completion_tokens=45 * 3, counted=45, latency_sum_ms=45 * 180.0
+    )
+    Run.objects.filter(pk=run.pk).update(worked_seconds=93.0)
+    run.refresh_from_db()
+    return run
+
+
+def fill(sample: Sample, rng: random.Random) -> None:
+    """What a real exchange leaves behind."""
+    sample.prompt, sample.target = QUESTION, "Erfurt"
+    sample.prompt_tokens, sample.latency_ms = 61, 180.0 + rng.random() * 90
+    if sample.error:
+        return
+    sample.answer = "Erfurt" if sample.correct else "Das Donaudampfschifffahrtsgesellschaftsbüro"
+    sample.completion_tokens, sample.finish_reason = 3, "stop"
+    if sample.part.benchmark.scoring == "options":
+        sample.choices = ["Weimar", "Erfurt", "Jena", "Das Donaudampfschifffahrtsgesellschaftsbüro"]
+        sample.loglikelihoods = [-4.2, -0.9, -5.5, -1.1]
+        sample.p_gold, sample.margin, sample.nll, sample.brier = 0.52, 0.2, 0.65, 0.41
+    else:
+        sample.raw = f"{sample.answer}.\n\nIch hoffe, das hilft Ihnen weiter!"
+
+
+def underway(model: Candidate, suite: Suite) -> Run:
+    """A run that was started and has asked a few questions."""
+    run = runs.start(model, suite, again=True)
+    run.parts.update(total=45, done=11)
+    return run
+
+
+def keep_questions(project: Project, model: Candidate, by: User) -> None:
+    asked = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": "Was steht in § 433 BGB? " * 9},
+    ]
+    for note in ("Shows what a good answer looks like.", ""):
+        KeptQuestion.objects.create(
+            project=project, messages=asked, answer="Der Verkäufer einer Sache wird …\n" * 5,
+            candidate=model, served_model="rowan", note=note, created_by=by,
+        )  # fmt: skip
+
+
+def make_keys(project: Project, by: User) -> None:
+    """One of each state."""
+    now = timezone.now()
+    keys.issue(project, "nightly CI on the cluster of the department", ["read", "run"], by)
+    revoked, _secret = keys.issue(project, "laptop", ["read"], by)
+    keys.revoke(revoked, by=by)
+    expired, _secret = keys.issue(project, "trial", ["read", "run", "ingest"], by)
+    ApiKey.objects.filter(pk=expired.pk).update(expires_at=now - timedelta(days=1))
