@@ -59,7 +59,8 @@ def make_team() -> Team:
     alice, erik = people["alice"], people["erik"]
     User.objects.filter(pk=alice.pk).update(is_superuser=True, first_name="Alice", email="a@b.de")
     project = Project.objects.get(name="Claims assistant")
-    people["nina"] = make_person("nina", Role.ADMIN, Project.objects.create(name="Quite new"))
+    new = Project.objects.create(name="Quite new")
+    people["nina"] = make_person("nina", Role.ADMIN, new)
     people["mallory"] = make_person("mallory", None)
     models = make_models(project)
     suite = make_big_suite(project)
@@ -84,7 +85,7 @@ def make_team() -> Team:
     )  # fmt: skip
     keep_questions(project, models[0], erik)
     make_keys(project, alice)
-    invitation, link = invitations.create(project, Role.RATER, email="new@example.org", by=alice)
+    _open, link = invitations.create(project, Role.RATER, email="new@example.org", by=alice)
     _reset, password = invitations.password_link(project, people["vera"], by=alice)
     part = run.parts.get(benchmark__name="knowledge_de")
     sample = part.samples.filter(error="").first()

@@ -6,7 +6,7 @@ A page without an entry in ``PAGES`` fails the first test, so nobody adds one un
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,8 @@ FAULTS = """() => {
   if (all("h1").length !== 1) found.push(`${all("h1").length} headings h1`);
   if (!/^\\S.* · Prüfstand$/.test(document.title)) found.push(`titled "${document.title}"`);
   for (const table of all("table"))
-    if (!(table.caption || table.closest(".prose")) || !table.tBodies[0]?.rows.length) found.push("a table without words");
+    if (!(table.caption || table.closest(".prose")) || !table.tBodies[0]?.rows.length)
+      found.push("a table without words");
   for (const list of all("main :is(ul, ol, dl, select, section:not([aria-label]))"))
     if (!list.textContent.trim()) found.push(`<${list.localName}> without words`);
   return found;
@@ -87,7 +88,7 @@ def estimate(page: Page) -> None:
     page.locator("#estimate td").first.wait_for()
 
 
-def unlock(page: Page) -> None:
+def lock_out(page: Page) -> None:
     """Sign in wrongly until the portal has enough of it."""
     for _attempt in range(django_settings.AXES_FAILURE_LIMIT):
         send("main .main", username="erik", password="guess")(page)
@@ -98,7 +99,7 @@ def spoil_token(page: Page) -> None:
     send("main .main", username="erik", password="guess")(page)
 
 
-def keep_open(selector: str) -> Callable[[Page], None]:
+def click(selector: str) -> Callable[[Page], None]:
     return lambda page: page.locator(selector).first.click()
 
 
@@ -109,14 +110,16 @@ def open_all(page: Page) -> None:
 RUN = {"pk": lambda team: team.run.pk}
 MODEL = {"pk": lambda team: team.models[0].pk}
 BOARD = {"slug": lambda team: team.suite.slug}
-NO_FIELDS = {"name": ""}
+INVITE = "form[action$='invitations/'] .main"
+NEW_PASSWORD = "form[action*=password] button"
+UNCHECKED, MOVED = ({"pk": lambda team, at=at: team.models[at].pk} for at in (5, 3))
 PAGES: dict[str, list[Look]] = {
     "home": [
         Look("home"),
         Look("home-new", "/", who="nina"),
         Look("my-work", "/", who="rosa"),
         Look("no-project", "/", who="mallory", status=403),
-        Look("menu", "/", act=keep_open("details.menu summary")),
+        Look("menu", "/", act=click("details.menu summary")),
     ],
     "help:page": [
         Look(f"help-{page.slug}", f"/help/{page.slug}/", who="erik") for page in help_pages("en")
@@ -126,7 +129,7 @@ PAGES: dict[str, list[Look]] = {
     "accounts:login": [
         Look("login", who=""),
         Look("login-refused", "/accounts/login/", who="", act=send("main .main", username="x")),
-        Look("locked-out", "/accounts/login/", who="", act=unlock),
+        Look("locked-out", "/accounts/login/", who="", act=lock_out),
         Look("form-too-old", "/accounts/login/", who="", act=spoil_token),
     ],
     "accounts:join": [
@@ -145,20 +148,20 @@ PAGES: dict[str, list[Look]] = {
     ],
     "accounts:project_settings": [
         Look("project"),
-        Look("project-new-link", "/settings/project/", act=send("form[action$='invitations/'] .main")),
-        Look("project-password-link", "/settings/project/", act=send("form[action*=password] button")),
-        Look("project-remove", "/settings/project/", act=keep_open(".people .danger")),
+        Look("project-new-link", "/settings/project/", act=send(INVITE)),
+        Look("project-password-link", "/settings/project/", act=send(NEW_PASSWORD)),
+        Look("project-remove", "/settings/project/", act=click(".people .danger")),
     ],
     "accounts:project_new": [
         Look("project-new"),
-        Look("project-new-refused", "/settings/project/new/", act=send("main .form .main", **NO_FIELDS)),
+        Look("project-new-refused", "/settings/project/new/", act=send("main .form .main")),
     ],
     "accounts:keys": [
         Look("keys"),
         Look("keys-empty", "/settings/keys/", who="nina"),
-        Look("keys-refused", "/settings/keys/", act=send("main .form .main", **NO_FIELDS)),
+        Look("keys-refused", "/settings/keys/", act=send("main .form .main")),
         Look("keys-once", "/settings/keys/", act=check_scope),
-        Look("keys-revoke", "/settings/keys/", act=keep_open("td .danger")),
+        Look("keys-revoke", "/settings/keys/", act=click("td .danger")),
     ],
     "accounts:audit": [
         Look("audit"),
@@ -178,10 +181,10 @@ PAGES: dict[str, list[Look]] = {
     ],
     "evals:candidate": [
         Look("model", at("evals:candidate", **MODEL)),
-        Look("model-unchecked", at("evals:candidate", pk=lambda team: team.models[5].pk), who="erik"),
-        Look("model-moved", at("evals:candidate", pk=lambda team: team.models[3].pk), who="vera"),
+        Look("model-unchecked", at("evals:candidate", **UNCHECKED), who="erik"),
+        Look("model-moved", at("evals:candidate", **MOVED), who="vera"),
         Look("model-price-refused", at("evals:candidate", **MODEL),
-             act=lambda page: (keep_open("#prices summary")(page), send("#prices .main")(page))),
+             act=lambda page: (click("#prices summary")(page), send("#prices .main")(page))),
     ],
     "evals:candidate_edit": [Look("model-edit", at("evals:candidate_edit", **MODEL))],
     "evals:suites": [Look("suites"), Look("suites-empty", "/suites/", who="nina")],
@@ -235,8 +238,8 @@ PAGES: dict[str, list[Look]] = {
     ],
     "evals:questions": [
         Look("kept"),
-        Look("kept-open", "/playground/kept/", act=keep_open(".kept summary")),
-        Look("kept-delete", "/playground/kept/", act=keep_open(".kept .danger")),
+        Look("kept-open", "/playground/kept/", act=click(".kept summary")),
+        Look("kept-delete", "/playground/kept/", act=click(".kept .danger")),
         Look("kept-empty", "/playground/kept/", who="nina"),
     ],
     "evals:methods": [Look("methods")],
@@ -244,7 +247,7 @@ PAGES: dict[str, list[Look]] = {
 }  # fmt: skip
 ERRORS = [
     Look("error-404", "/no/such/page/", status=404),
-    Look("error-404-signed-out", "/help/no-such-page/", who="", status=200),
+    Look("error-404-signed-out", "/no/such/page/", who="", status=404),
     Look("error-403", "/models/", who="rosa", status=403),
     Look("error-500", "/methods/", status=500),
 ]

@@ -17,14 +17,14 @@ MOST = 90  # stops on the way to a thing; more are too many for a person
 SHOWN = """() => {
   const here = document.activeElement, box = here.getBoundingClientRect();
   if (here === document.body) return ""; // round the end: the browser's own controls
-  const style = getComputedStyle(here), mark = style.outlineStyle !== "none" || here.matches(".mark");
+  const mark = getComputedStyle(here).outlineStyle !== "none" || here.matches(".mark");
   const seen = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
   return mark && seen ? "" : here.outerHTML.slice(0, 200);
 }"""
 # The stops in reading order: each below or right of the one before.
 JUMPS = """(selector) => {
-  const stops = [...document.querySelectorAll(`${selector} :is(a, button, input, select, textarea, summary)`)]
-    .filter((stop) => stop.checkVisibility({ visibilityProperty: true }) && stop.type !== "hidden")
+  const control = ":is(a, button, input, select, textarea, summary)";
+  const stops = [...document.querySelectorAll(`${selector} ${control}`)]
     .map((stop) => [stop, stop.getBoundingClientRect()]).filter(([, box]) => box.width);
   return stops.slice(1).filter(([, box], at) => {
     const before = stops[at][1];
