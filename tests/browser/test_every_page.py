@@ -311,6 +311,7 @@ class Visitor:
         if self.who == who and who:
             return
         self.who, context = who, self.page.context
+        self.page.goto("about:blank")  # or what a page asks for meanwhile is sent to sign in
         context.clear_cookies()
         cookies = [{"name": "django_language", "value": self.language, "url": self.site}]
         if who:
