@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import schemathesis
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -45,6 +47,17 @@ def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
 
 schema = schemathesis.openapi.from_dict(document.document())
 schema.app = counted
+
+
+@pytest.fixture(autouse=True)
+def connection_stays_open() -> Iterator[None]:
+    """The test's transaction lives in its connection, which the end of a request would close."""
+    changes = (request_started, request_finished)
+    for change in changes:
+        change.disconnect(close_old_connections)
+    yield
+    for change in changes:
+        change.connect(close_old_connections)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -35,6 +35,7 @@ class Command(BaseCommand):
         prepare()
         if password := first_admin():
             self.stdout.write(f"First person made: admin, password {password} (shown once)")
+            self.stdout.flush()  # into a file or a pipe, too, before anything can go wrong
         with Supervisor() as supervisor:
             add_portal(supervisor, host, port, workers)
             try:
