@@ -107,7 +107,7 @@ def test_from_signing_in_to_a_leaderboard(
 
     page.goto("/suites/")
     look(page, "suites-empty")
-    page.get_by_role("button", name="Install").click()
+    page.get_by_role("button", name="Install Demo suite").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Demo suite")
 
     for server in servers:
