@@ -126,6 +126,27 @@ class CandidateForm(forms.ModelForm):
         }
 
 
+class AmountField(forms.DecimalField):
+    """A number with comma or point, whatever the language of page and browser.
+
+    A number input drops the comma in some browsers, so that 0,20 becomes 20. What could be
+    read in two ways (1,234 or 1.234,5) is refused rather than guessed.
+    """
+
+    widget = forms.TextInput
+
+    def to_python(self, value: Any) -> Any:
+        text = str(value or "").strip() if not isinstance(value, int | float) else str(value)
+        if "," in text:
+            if "." in text or text.count(",") > 1 or re.fullmatch(r"[1-9]\d*,\d{3}", text):
+                raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+            text = text.replace(",", ".")
+        return super().to_python(text or value)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {"inputmode": "decimal", "autocomplete": "off"}
+
+
 class PriceForm(forms.ModelForm):
     """What asking an endpoint costs from now on, in one of two ways."""
 
@@ -136,6 +157,9 @@ class PriceForm(forms.ModelForm):
             "gpus",
         ]  # fmt: skip
         widgets = {"pricing": forms.RadioSelect}
+        field_classes = dict.fromkeys(
+            ("per_million_prompt", "per_million_answer", "per_gpu_hour"), AmountField
+        )
         help_texts = {
             "currency": _("Three letters, for example EUR or USD"),
             "per_million_prompt": _("When paid per token; 0 when free"),
@@ -148,9 +172,7 @@ class PriceForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.fields["pricing"].choices = Pricing.choices
         for name in ("per_million_prompt", "per_million_answer", "per_gpu_hour"):
-            self.fields[name].min_value = 0
             self.fields[name].validators.append(MinValueValidator(0))
-            self.fields[name].widget.attrs["min"] = 0
         self.fields["gpus"].validators.append(MinValueValidator(1))
         self.fields["gpus"].widget.attrs["min"] = 1
 

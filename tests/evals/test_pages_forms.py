@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
 from evals import candidates
-from evals.forms import KEEP_KEY
+from evals.forms import KEEP_KEY, AmountField
 from evals.models import Candidate, Run, Suite
 from portal.accounts.models import Project
 from tests.evals.making import answer, choice, make_candidate, make_suite
@@ -189,3 +191,17 @@ def test_a_run_is_cancelled_and_resumed_by_its_buttons(as_erik: Client, project:
     assert {part.state for part in run.parts.all()} == {JobState.CANCELLED}
     as_erik.post(reverse("evals:run_resume", args=[run.pk]))
     assert {part.state for part in run.parts.all()} == {JobState.QUEUED}
+
+
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [("0,20", "0.20"), ("0.20", "0.20"), ("12", "12"), ("0,125", "0.125"), (" 3,5 ", "3.5")],
+)
+def test_a_price_takes_comma_and_point(written: str, amount: str) -> None:
+    assert AmountField(decimal_places=6, max_digits=12).clean(written) == Decimal(amount)
+
+
+@pytest.mark.parametrize("written", ["1,234", "1.234,5", "1,234.5", "1,2,3", "free"])
+def test_a_price_that_reads_in_two_ways_is_refused(written: str) -> None:
+    with pytest.raises(ValidationError):
+        AmountField(decimal_places=6, max_digits=12).clean(written)
