@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import F, Sum
@@ -34,15 +34,20 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    suite: Suite, candidates: Sequence[Candidate], *, scoring: str = "", again: bool = False
+    suite: Suite,
+    candidates: Sequence[Candidate],
+    *,
+    scoring: str = "",
+    languages: Collection[str] = (),
+    again: bool = False,
 ) -> list[Forecast]:
     """One forecast for each of ``candidates``; the number of queries does not depend on them."""
-    benchmarks = planned(suite, scoring)
+    benchmarks, options = runs.choose(planned(suite), scoring, languages)
     plans = {benchmark.pk: plan(benchmark) for benchmark in benchmarks}
     everybody = _used(benchmarks)
     own = _used_by(benchmarks, candidates)
     paces = _paces(suite, candidates)
-    existing = _existing(suite, candidates, scoring)
+    existing = _existing(suite, candidates, options)
     found = []
     for candidate in candidates:
         run = None if again else existing.get(candidate.pk)
@@ -67,15 +72,15 @@ def outline(benchmarks: Sequence[Benchmark]) -> Estimate:
     return estimate([plan(benchmark, used.get(benchmark.pk)) for benchmark in benchmarks])
 
 
-def planned(suite: Suite, scoring: str = "") -> list[Benchmark]:
-    """The benchmarks of a run, with the beginning of their questions and examples."""
+def planned(suite: Suite) -> list[Benchmark]:
+    """The benchmarks of a suite, with the beginning of their questions and examples."""
     rows = suite.benchmarks.select_related("suite").annotate(
         asked=F("questions__count"),
         length=Length("questions__lines"),
         beginning=Substr("questions__lines", 1, BEGINNING),
         example_beginning=Substr("examples__lines", 1, BEGINNING),
     )
-    return [benchmark for benchmark in rows if scoring in ("", benchmark.scoring)]
+    return list(rows)
 
 
 def plan(benchmark: Benchmark, earlier: Earlier | None = None) -> Plan:
@@ -192,13 +197,15 @@ def _paces(suite: Suite, candidates: Sequence[Candidate]) -> dict[int, Pace]:
     return {pk: pace for pk, (_same, pace) in found.items()}
 
 
-def _existing(suite: Suite, candidates: Sequence[Candidate], scoring: str) -> dict[int, Run]:
+def _existing(
+    suite: Suite, candidates: Sequence[Candidate], options: dict[str, Any]
+) -> dict[int, Run]:
     """The run that a start would return instead of a new one."""
     rows = Run.objects.filter(
         candidate__in=candidates,
         suite=suite,
         endpoint_revision=F("candidate__endpoint__revision"),
-        options_hash=runs.hash_of(runs.options_of(scoring)),
+        options_hash=runs.hash_of(options),
     )
     newest = {}
     for run in rows.for_list().order_by("repeat"):

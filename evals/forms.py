@@ -11,10 +11,11 @@ from django.db.models import BigIntegerField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from evals import candidates
+from evals import candidates, runs
 from evals.llm.streaming import Prompt
-from evals.models import Candidate, Price, Pricing, Suite
+from evals.models import Benchmark, Candidate, Price, Pricing, Suite
 from evals.models.suites import Scoring
+from evals.words import language_name
 from portal.accounts.models import Project
 from portal.outbound import OutboundRefused
 
@@ -221,6 +222,12 @@ class RunForm(forms.Form):
         choices=[("", _("All benchmarks")), *Scoring.choices],
         help_text=_("Servers without log-probabilities can only do short answers."),
     )
+    languages = forms.MultipleChoiceField(
+        label=_("Languages"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Without a choice, all languages of the suite are asked."),
+    )
     again = forms.BooleanField(
         label=_("Measure again"),
         required=False,
@@ -231,6 +238,20 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["suite"].queryset = Suite.objects.in_project(project)
         self.fields["candidates"].queryset = Candidate.objects.in_project(project)
+        benchmarks = Benchmark.objects.filter(suite__project=project).order_by()
+        codes = benchmarks.values_list("language", flat=True).distinct()
+        names = [(code, language_name(code)) for code in codes]
+        self.fields["languages"].choices = sorted(names, key=lambda choice: choice[1])
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if (suite := data.get("suite")) and (wanted := data.get("languages")):
+            try:
+                there = set(suite.benchmarks.order_by().values_list("language", flat=True))
+                runs.check_languages(wanted, there)
+            except runs.UnknownLanguages as error:
+                self.add_error("languages", str(error))
+        return data
 
 
 class PlaygroundForm(forms.Form):

@@ -198,7 +198,12 @@ def board(suite: Suite, view: View, *, by_language: bool = False) -> Board:
 def shown(suite: Suite, view: View) -> list[Benchmark]:
     """The columns of ``view``, languages together."""
     found = [benchmark for benchmark in suite.benchmarks.all() if view.shows(benchmark)]
-    return sorted(found, key=lambda benchmark: (benchmark.language, benchmark.position))
+    return sorted(found, key=column_order)
+
+
+def column_order(benchmark: Benchmark) -> tuple[str, int]:
+    """Languages together. The interval of an overall mean depends on the order, too."""
+    return benchmark.language, benchmark.position
 
 
 def refresh(suite: Suite) -> None:
@@ -344,7 +349,7 @@ def _compute(columns: Sequence[int], cells: Cells) -> dict[str, dict[str, Any]]:
     if not complete:
         return {}
     scores = _values(complete, columns, cells)
-    overall = [_overall(mine) for mine in scores]
+    overall = [overall_of(mine) for mine in scores]
     ranges = rank_ranges(scores)
     first = max(range(len(complete)), key=lambda number: overall[number].value)
     gaps = _gaps(scores, first)
@@ -371,7 +376,7 @@ def _values(
     return scores
 
 
-def _overall(columns: list[np.ndarray]) -> Interval:
+def overall_of(columns: list[np.ndarray]) -> Interval:
     """The mean over benchmarks; one benchmark alone has the same interval as its cell."""
     answered = [column[~np.isnan(column)] for column in columns]
     if len(answered) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -55,30 +55,31 @@ class CannotStart(Exception):
         self.evidence = evidence or []
 
 
+class UnknownLanguages(CannotStart):
+    """The suite has no benchmark in one of the languages; the text names those there are."""
+
+
 def start(
     candidate: Candidate,
     suite: Suite,
     *,
     scoring: str = "",
+    languages: Collection[str] = (),
     again: bool = False,
     by: User | None = None,
 ) -> Run:
     """A queued run of ``suite`` on ``candidate``, or the one that exists for this identity.
 
-    ``scoring`` limits the run to benchmarks asked in that way. An unfinished, failed or
-    cancelled run of the same identity is resumed; a finished one is returned as it is
-    unless ``again`` asks for a repetition. Raises CannotStart with the evidence of the
-    last check when the endpoint cannot do what a benchmark needs.
+    ``scoring`` limits the run to benchmarks asked in that way, ``languages`` to those in one
+    of them. An unfinished, failed or cancelled run of the same identity is resumed; a finished
+    one is returned as it is unless ``again`` asks for a repetition. Raises CannotStart with the
+    evidence of the last check when the endpoint cannot do what a benchmark needs.
     """
-    benchmarks = [
-        benchmark
-        for benchmark in suite.benchmarks.select_related("questions")
-        if not scoring or benchmark.scoring == scoring
-    ]
+    every = suite.benchmarks.select_related("questions")
+    benchmarks, options = choose(every, scoring, languages)
     if not benchmarks:
         raise CannotStart(_("This suite has no benchmark of that kind."))
     probe = require(candidate, benchmarks)
-    options = options_of(scoring)
     identity = {
         "candidate": candidate,
         "suite": suite,
@@ -113,16 +114,38 @@ def start(
             )
             jobs.enqueue(part)
         run.settle()
-        audit.record(candidate.project, "run.start", run, by=by, scoring=scoring)
+        audit.record(candidate.project, "run.start", run, by=by, **{"scoring": "", **options})
     return run
 
 
-def options_of(scoring: str) -> dict[str, str]:
-    """The options of a run that is limited to ``scoring`` ("" is all)."""
-    return {"scoring": scoring} if scoring else {}
+def choose(
+    every: Iterable[Benchmark], scoring: str = "", languages: Collection[str] = ()
+) -> tuple[list[Benchmark], dict[str, Any]]:
+    """Those of a suite's benchmarks that a run asks, and the options that say so; "", () is all.
+
+    Languages that leave nothing out are no option: it is the same run as without them.
+    Raises UnknownLanguages for one that the suite does not have.
+    """
+    every = list(every)
+    check_languages(languages, {benchmark.language for benchmark in every})
+    asked = [benchmark for benchmark in every if scoring in ("", benchmark.scoring)]
+    chosen = [each for each in asked if not languages or each.language in languages]
+    options: dict[str, Any] = {"scoring": scoring} if scoring else {}
+    if len(chosen) < len(asked):
+        options["languages"] = sorted({benchmark.language for benchmark in chosen})
+    return chosen, options
 
 
-def hash_of(options: dict[str, str]) -> str:
+def check_languages(wanted: Iterable[str], there: Collection[str]) -> None:
+    """Raise UnknownLanguages unless all of ``wanted`` are ``there``."""
+    if unknown := sorted(set(wanted) - set(there)):
+        raise UnknownLanguages(
+            _("This suite has no questions in: %(unknown)s. It has: %(there)s.")
+            % {"unknown": ", ".join(unknown), "there": ", ".join(sorted(there))}
+        )
+
+
+def hash_of(options: dict[str, Any]) -> str:
     """What tells runs with different options apart."""
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext, gettext_lazy, gettext_noop
+from django.utils.translation import (
+    get_language_info,
+    gettext,
+    gettext_lazy,
+    gettext_noop,
+)
 
 # Texts of the shipped suites (evals/data/suites). Those of other suites are shown as they are.
 SHIPPED = frozenset(
@@ -93,6 +98,16 @@ def titled(text: str) -> str:
 def word(code: str) -> str:
     """A stored code in words; the code itself when it is not known."""
     return str(CODES.get(code, code))
+
+
+def language_name(code: str) -> str:
+    """A language in the reader's language, or its code when unknown."""
+    if code in LANGUAGES:
+        return str(LANGUAGES[code])
+    try:
+        return str(get_language_info(code)["name_translated"])
+    except KeyError:
+        return code
 
 
 def ability(family: str) -> str:

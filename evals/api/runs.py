@@ -24,6 +24,7 @@ from workers.models import JobState
 
 router = Router(tags=["Runs"])
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+Language = Annotated[str, Field(min_length=1, max_length=12, examples=["de"])]
 
 
 class NewRun(Given):
@@ -34,6 +35,9 @@ class NewRun(Given):
     suite: Key | Name = Field(description="`id` of a suite, or the slug: its newest version.")
     scoring: Scoring | None = Field(
         None, description="Only the benchmarks asked in this way; all without it."
+    )
+    languages: Annotated[list[Language], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Only the benchmarks in these languages; all without it."
     )
     again: bool = Field(
         False, description="Measure anew although there is a result; it is returned otherwise."
@@ -72,7 +76,10 @@ class RunOut(JobFields):
     candidate: Named
     suite: SuiteNamed
     scoring: Scoring | None
-    repeat: int = Field(description="0 for the first measurement of this model, suite and scoring.")
+    languages: list[str] | None = Field(description="What it is limited to; null: not at all.")
+    repeat: int = Field(
+        description="0 for the first measurement of this model, suite, scoring and languages."
+    )
     endpoint_revision: int
     server: str
     seconds: float = Field(description="How long it has worked, over all attempts.")
@@ -116,6 +123,7 @@ def shown(run: Run) -> dict[str, Any]:
             "id": suite.pk, "name": suite.name, "slug": suite.slug, "version": suite.version,
         },
         "scoring": run.options.get("scoring"),
+        "languages": run.languages or None,
         "repeat": run.repeat,
         "endpoint_revision": run.endpoint_revision,
         "server": run.server,
@@ -177,7 +185,7 @@ def runs_list(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
 def run_start(request: HttpRequest, data: NewRun, response: HttpResponse) -> Status:
     """Measure a model on a suite. 200 with the run that there is already for the same question.
 
-    A failed or cancelled one of the same model, suite and scoring is resumed.
+    A failed or cancelled one of the same model, suite, scoring and languages is resumed.
     """
     candidate = candidates.named(request, data.candidate)
     if candidate is None:
@@ -193,9 +201,12 @@ def run_start(request: HttpRequest, data: NewRun, response: HttpResponse) -> Sta
             candidate,
             suite,
             scoring=data.scoring or "",
+            languages=data.languages or (),
             again=data.again,
             by=request.caller.user,
         )
+    except runs.UnknownLanguages as error:
+        raise invalid("languages", str(error), data.languages) from error
     except runs.CannotStart as error:
         fault = Fault("candidate", str(error), data.candidate)
         raise Problem(422, str(error), [fault], evidence=error.evidence) from error

@@ -87,6 +87,11 @@ class Run(Job):
         return f"{self.suite} · {self.candidate}"
 
     @property
+    def languages(self) -> list[str]:
+        """The codes that it is limited to; [] is all of the suite."""
+        return self.options.get("languages", [])
+
+    @property
     def project(self) -> Project:
         return self.candidate.project
 

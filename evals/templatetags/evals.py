@@ -15,7 +15,6 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import (
     get_language,
-    get_language_info,
     gettext,
     gettext_lazy,
     pgettext_lazy,
@@ -28,7 +27,7 @@ from evals.leaderboard import Cell, Gap, Place
 from evals.llm import SENTENCES
 from evals.models import Candidate, Price, Pricing, Run, Sample, Suite
 from evals.news import news
-from evals.words import LANGUAGES, UNKNOWN_COSTS, ability, titled, word
+from evals.words import UNKNOWN_COSTS, ability, language_name, titled, word
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import badge, decimal, missing, score, text
 
@@ -36,6 +35,7 @@ register = template.Library()
 register.filter(ability)
 register.filter(titled)
 register.filter(word)
+register.simple_tag(language_name)
 
 PROBES = {
     "reachable": gettext_lazy("Reachable"),
@@ -310,14 +310,9 @@ def outcome(sample: Sample) -> SafeString:
 
 
 @register.simple_tag
-def language_name(code: str) -> str:
-    """A language in the reader's language, or its code when unknown."""
-    if code in LANGUAGES:
-        return str(LANGUAGES[code])
-    try:
-        return str(get_language_info(code)["name_translated"])
-    except KeyError:
-        return code
+def languages_of(run: Run) -> str:
+    """The languages that ``run`` is limited to."""
+    return ", ".join(sorted(map(language_name, run.languages)))
 
 
 @register.simple_tag

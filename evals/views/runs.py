@@ -53,6 +53,7 @@ def create(request: HttpRequest) -> HttpResponse:
                         candidate,
                         form.cleaned_data["suite"],
                         scoring=form.cleaned_data["scoring"],
+                        languages=form.cleaned_data["languages"],
                         again=form.cleaned_data["again"],
                         by=request.user,
                     )
@@ -96,6 +97,7 @@ def _forecasts(form: RunForm) -> list[Forecast]:
         form.cleaned_data["suite"],
         list(chosen),
         scoring=form.cleaned_data["scoring"],
+        languages=form.cleaned_data["languages"],
         again=form.cleaned_data["again"],
     )
 

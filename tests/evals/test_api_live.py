@@ -80,8 +80,21 @@ def test_the_five_lines_of_the_readme_start_a_run_and_wait_for_it(live: Live) ->
     assert 0 < overall < 1
 
 
+def test_a_refusal_says_why_with_the_line_of_the_readme(live: Live) -> None:
+    lines = readme().replace("tiny-good", "Nobody").splitlines()
+    (handler,) = re.findall(r"`(except web.*)` after", (ROOT / "README.md").read_text())
+    script = "\n".join([*lines[:3], "try:", *(f"    {line}" for line in lines[3:]), handler])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PORTAL_URL": live.url, "PORTAL_KEY": live.key},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "No model has this id or name" in done.stderr
+
+
 def test_a_request_that_waits_ends_with_the_run_and_holds_no_thread(live: Live) -> None:
-    _status, run = live.ask("/runs", {"candidate": "Alder-7B", "suite": "demo"})
+    _status, run = live.ask("/runs", {"candidate": "tiny-good", "suite": "demo"})
     path, ended = f"/runs/{run['id']}?wait=50", []
     waiting = [
         threading.Thread(target=lambda: ended.append(live.ask(path)[1]["state"])) for _ in range(60)

@@ -35,6 +35,18 @@ def test_it_starts_by_name_and_slug(project: Project, ask: Asking) -> None:
     assert (again.status_code, again.json()["id"]) == (200, run.pk)
 
 
+def test_it_is_limited_to_languages(project: Project, ask: Asking) -> None:
+    body = {"candidate": make_candidate(project).pk, "suite": make_suite(project).pk}
+    found = ask.post("/runs", body | {"languages": ["de"]}).json()
+    assert (found["languages"], found["total"]) == (["de"], 8)
+    whole = ask.post("/runs", body | {"languages": ["en", "de"]}).json()
+    assert (whole["languages"], whole["total"]) == (None, 16)
+    assert ask.post("/runs", body).json()["id"] == whole["id"]
+    wrong = ask.post("/runs", body | {"languages": ["xx"]})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "languages")
+    assert "It has: de, en" in wrong.json()["detail"]
+
+
 def test_the_key_is_the_actor_in_the_audit_log(project: Project, ask: Asking) -> None:
     ask.post("/runs", {"candidate": make_candidate(project).pk, "suite": make_suite(project).pk})
     entry = AuditEntry.objects.get(action="run.start")

@@ -179,3 +179,22 @@ def test_an_estimate_costs_the_same_for_many_models(
 
     several = [make_candidate(project, f"Model {n}") for n in range(8)]
     assert cost(*several) == cost(several[0]) <= 24
+
+
+@pytest.mark.django_db
+def test_a_chosen_language_is_estimated_and_started_alone(
+    as_erik: Client, project: Project, suite: Suite
+) -> None:
+    form = {"suite": suite.pk, "candidates": [make_candidate(project).pk], "languages": ["de"]}
+    url = reverse("evals:run_new")
+    page = as_erik.post(url, form | {"estimate": "1"})
+    (found,) = page.context["forecasts"]
+    assert found.estimate.questions == 30
+    assert as_erik.post(url, form).status_code == 302
+    run = Run.objects.get()
+    assert run.languages == ["de"]
+    assert "only German" in as_erik.get(run.get_absolute_url()).content.decode()
+    assert "German" in as_erik.get(reverse("evals:runs")).content.decode()
+    make_suite(project, answer(language="da"), slug="danish")
+    wrong = as_erik.post(url, form | {"languages": ["da"], "estimate": "1"})
+    assert "It has: de, en" in wrong.content.decode()

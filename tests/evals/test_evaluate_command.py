@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
-from evals.management.commands.evaluate import Limit, limit, shortcomings
+from evals import leaderboard
+from evals.management.commands.evaluate import Limit, limit, report, shortcomings
+from portal.accounts.models import Project
 from tests.evals.killed.installation import Measuring
+from tests.evals.making import answer, choice, make_candidate, make_run, make_suite
 from tests.evals.stub_server import StubServer
 from tests.real import ROOT
 from tests.services import wait_until
@@ -90,7 +93,7 @@ def test_it_stops_on_a_signal_and_the_same_command_goes_on(made: Measuring) -> N
     wait_until(lambda: made.stub.counts()["requests"] > 10, "some answers", 120)
     process.send_signal(signal.SIGTERM)
     _out, said = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "is stopped" in said and "repeat the command" in said
     assert "Traceback" not in said
     stored = made.do("stored", pk=1)
@@ -131,11 +134,12 @@ def test_a_wrong_argument_is_told_with_the_way_out(made: Measuring) -> None:
         (["--candidate", "disturbed", "--project", "x"], "There is no project 'x'"),
         (["--candidate", "disturbed", "--fail-below", "x=0.5"], "It has: colours, overall, words"),
         (["--candidate", "disturbed", "--fail-below", "7"], "no share from 0 to 1"),
+        (["--candidate", "disturbed", "--language", "xx"], "It has: de, en"),
         ([], "either --endpoint or --candidate"),
     ]
     for arguments, says in wrong:
         done = evaluate(made, *arguments)
-        assert done.returncode != 0, arguments
+        assert done.returncode == 2, arguments
         assert says in done.stderr, arguments
         assert "Traceback" not in done.stderr
 
@@ -165,3 +169,23 @@ def found(**changes: Any) -> dict[str, Any]:
 )
 def test_what_falls_short_is_said(changes: dict[str, Any], limits: list[Limit], count: int) -> None:
     assert len(list(shortcomings(found(**changes), limits))) == count
+
+
+def test_score_and_limit_are_told_on_the_same_scale() -> None:
+    (fault,) = shortcomings(found(overall={"value": 0.1312}), [Limit("overall", 0.7)])
+    assert fault == "overall: 13.1 is below 70.0, both out of 100."
+    (close,) = shortcomings(found(overall={"value": 0.69998}), [Limit("overall", 0.7)])
+    assert close == "overall: 69.9980 is below 70.0000, both out of 100."
+
+
+@pytest.mark.django_db
+def test_the_overall_interval_is_that_of_the_leaderboard(project: Project) -> None:
+    suite = make_suite(project, choice(), answer(), choice("more", language="da"))
+    values = {
+        name: [float(number % 7 < good) for number in range(41)] + [None]
+        for name, good in (("colours", 2), ("words", 5), ("more", 3))
+    }
+    run = make_run(make_candidate(project), suite, values)
+    (row,) = leaderboard.board(suite, leaderboard.View()).rows
+    overall = report(run)["overall"]
+    assert (overall["value"], overall["low"], overall["high"]) == row.overall

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
-from evals import candidates, runs
+from evals import candidates, leaderboard, runs
 from evals.models import Run
 from portal.accounts.models import Project
 from tests.evals.making import answer, carry_out, choice, make_candidate, make_probe, make_suite
@@ -65,6 +65,42 @@ def test_another_revision_or_choice_of_benchmarks_is_another_run(project: Projec
     moved = runs.start(candidate, suite)
     assert len({first.pk, half.pk, moved.pk}) == 3
     assert moved.endpoint_revision == first.endpoint_revision + 1
+
+
+def test_the_same_languages_in_any_order_are_one_run(project: Project) -> None:
+    suite = make_suite(project, choice(), answer(), answer("ord", language="da"))
+    candidate = make_candidate(project)
+    run = runs.start(candidate, suite, languages=["de", "da"])
+    assert run.languages == ["da", "de"]
+    assert [part.benchmark.name for part in run.children()] == ["words", "ord"]
+    assert runs.start(candidate, suite, languages=("da", "de", "da")) == run
+    short = runs.start(candidate, suite, scoring="generate")  # has no English: nothing left out
+    assert runs.start(candidate, suite, scoring="generate", languages=["da", "de"]) == short
+
+
+def test_all_languages_are_the_run_without_a_choice(project: Project) -> None:
+    candidate, suite = make_candidate(project), make_suite(project)
+    run = runs.start(candidate, suite)
+    assert (run.options, run.options_hash) == ({}, "44136fa355b3678a")
+    assert runs.start(candidate, suite, languages=["en", "de"]) == run
+
+
+def test_an_unknown_language_names_those_there_are(project: Project) -> None:
+    with pytest.raises(runs.UnknownLanguages, match=r"in: xx\. It has: de, en"):
+        runs.start(make_candidate(project), make_suite(project), languages=["de", "xx"])
+    assert not Run.objects.exists()
+
+
+def test_a_run_in_one_language_fills_its_columns_of_the_board(
+    project: Project, stub: StubServer
+) -> None:
+    candidate, suite = make_candidate(project, base_url=stub.base_url), make_suite(project)
+    carry_out(runs.start(candidate, suite, languages=["de"]))
+    (row,) = leaderboard.board(suite, leaderboard.View()).rows
+    assert row.overall is None
+    assert [cell is not None for cell in row.cells.values()] == [True, False]
+    (german,) = leaderboard.board(suite, leaderboard.View(language="de")).rows
+    assert german.overall and german.rank == (1, 1)
 
 
 def test_the_database_refuses_a_second_run_of_the_same_identity(project: Project) -> None:

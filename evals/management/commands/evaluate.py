@@ -26,10 +26,9 @@ from django.db.models import F, Prefetch
 from django.utils import timezone
 from tqdm import tqdm
 
-from evals import candidates, llm, runs, suites, tasks
+from evals import candidates, leaderboard, llm, runs, suites, tasks
 from evals.models import Candidate, Part, Probe, Run, Score, Suite
 from evals.models.suites import Scoring
-from evals.stats.bootstrap import macro_mean
 from evals.stats.intervals import Interval
 from portal import secrets
 from portal.accounts.models import Project
@@ -41,6 +40,20 @@ PATIENCE = 3.0  # seconds that a worker has to take a job before this process do
 LOOK_SECONDS = 0.3
 REPORT_SECONDS = 5.0
 OVERALL = "overall"
+
+
+class SetUpProblem(CommandError):
+    """Nothing was measured, and the text says what to put right."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=2)
+
+
+class Stopped(CommandError):
+    """By Ctrl-C or SIGTERM."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=130)
 
 
 class Limit(NamedTuple):
@@ -65,7 +78,9 @@ def limit(text: str) -> Limit:
 class Command(BaseCommand):
     help = (
         "Measure a model on a suite and print its scores. Ctrl-C stops; the same command goes on. "
-        "Ends with 1 when a score is missing or below --fail-below."
+        "Ends with 0 when all is well, 1 when a score is missing or below --fail-below, "
+        "2 when it cannot start (unknown name, host not allowed, server away, wrong argument), "
+        "130 when it was stopped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -76,6 +91,10 @@ class Command(BaseCommand):
         parser.add_argument("--api-key-env", metavar="VAR", help="variable that holds the key")
         parser.add_argument("--ask-api-key", action="store_true", help="ask for the key")
         parser.add_argument("--scoring", choices=Scoring.values, help="only these benchmarks")
+        parser.add_argument(
+            "--language", action="append", default=[], metavar="CODE",
+            help="only these benchmarks, such as de; may be repeated",
+        )  # fmt: skip
         parser.add_argument("--project", help="name; not needed where there is one")
         parser.add_argument("--concurrency", type=int, default=8, help="questions in flight")
         parser.add_argument("--again", action="store_true", help="although there is a result")
@@ -86,14 +105,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["endpoint"]) == bool(options["candidate"]):
-            raise CommandError("Name either --endpoint or --candidate.")
+            raise SetUpProblem("Name either --endpoint or --candidate.")
         logging.getLogger("workers").setLevel(logging.WARNING)  # progress is shown anyway
-        ready()
-        project = chosen(options["project"])
-        suite = wanted(project, options["suite"])
-        self.known(suite, options["fail_below"])
-        with terminated_like_interrupted():
-            run = self.measure(project, suite, options)
+        try:
+            with terminated_like_interrupted():
+                ready()
+                project = chosen(options["project"])
+                suite = wanted(project, options["suite"])
+                self.known(suite, options)
+                run = self.measure(project, suite, options)
+        except KeyboardInterrupt:
+            raise Stopped("Stopped.") from None
         found = report(run)
         faults = list(shortcomings(found, options["fail_below"]))
         if options["json"]:
@@ -105,16 +127,22 @@ class Command(BaseCommand):
         if faults:
             sys.exit(1)
 
-    def known(self, suite: Suite, limits: list[Limit]) -> None:
-        names = {OVERALL, *suite.benchmarks.values_list("name", flat=True)}
-        if unknown := {each.name for each in limits} - names:
-            raise CommandError(
+    def known(self, suite: Suite, options: dict[str, Any]) -> None:
+        """Refuse languages and limits of what is not measured."""
+        every = suite.benchmarks.defer("task")
+        try:
+            asked, _options = runs.choose(every, options["scoring"] or "", options["language"])
+        except runs.UnknownLanguages as error:
+            raise SetUpProblem(f"--language: {error}") from None
+        names = {OVERALL, *(benchmark.name for benchmark in asked)}
+        if unknown := {each.name for each in options["fail_below"]} - names:
+            raise SetUpProblem(
                 f"--fail-below: {suite} has no {', '.join(unknown)}. "
                 f"It has: {', '.join(sorted(names))}"
             )
 
     def measure(self, project: Project, suite: Suite, options: dict[str, Any]) -> Run:
-        """The finished run. Raises CommandError when it cannot be started or was stopped."""
+        """The finished run. Raises SetUpProblem when it cannot be started, Stopped when it was."""
         candidate = self.candidate(project, options)
         active = set(Run.objects.filter(candidate=candidate).active().values_list("pk", flat=True))
         run = self.start(candidate, suite, options)
@@ -125,13 +153,13 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             again = f"manage.py {' '.join(sys.argv[1:])}"
             if run.pk in active:
-                raise CommandError(
+                raise Stopped(
                     f"No longer watched. Run {run.pk} was started by somebody else and goes on."
                 ) from None
             self.say("Stopping …")
             runs.cancel(run)
             self.end(run)
-            raise CommandError(
+            raise Stopped(
                 f"Run {run.pk} is stopped; {counted(run.pk).done} answers are kept. "
                 f"To go on, repeat the command: {again}"
             ) from None
@@ -144,7 +172,7 @@ class Command(BaseCommand):
             candidate = mine.filter(name=name).first()
             if candidate is None:
                 names = ", ".join(mine.values_list("name", flat=True)[:20])
-                raise CommandError(f"There is no model {name!r}. There are: {names or 'none'}")
+                raise SetUpProblem(f"There is no model {name!r}. There are: {names or 'none'}")
         else:
             candidate = self.served(project, options)
         return self.checked(candidate, anew=False)
@@ -154,7 +182,7 @@ class Command(BaseCommand):
         try:
             candidates.outbound_policy().check_url(base_url)
         except OutboundRefused as error:
-            raise CommandError(f"--endpoint {base_url}: {error.reason} {error.hint}") from None
+            raise SetUpProblem(f"--endpoint {base_url}: {error.reason} {error.hint}") from None
         model = options["model"] or self.only_model(base_url, key)
         mine = Candidate.objects.in_project(project)
         address = {"endpoint__base_url": base_url, "endpoint__served_model": model}
@@ -195,9 +223,9 @@ class Command(BaseCommand):
         try:
             names = listed()
         except llm.LLMError as error:
-            raise CommandError(f"{base_url} gives no list of models: {error}") from None
+            raise SetUpProblem(f"{base_url} gives no list of models: {error}") from None
         if len(names) != 1:
-            raise CommandError(
+            raise SetUpProblem(
                 f"Choose one with --model. {base_url} serves: {', '.join(names) or 'none'}"
             )
         return names[0]
@@ -213,14 +241,18 @@ class Command(BaseCommand):
             try:
                 self.follow(row.get, row, tasks.check_endpoint, f"Check of {candidate.name}")
             except KeyboardInterrupt:
-                raise CommandError("Stopped during the check.") from None
+                raise Stopped("Stopped during the check.") from None
             probe = row.get()
             if probe.state != JobState.DONE:
-                raise CommandError(f"The check of {candidate.name} {probe.state}: {probe.message}")
+                raise SetUpProblem(f"The check of {candidate.name} {probe.state}: {probe.message}")
         return fresh(candidate)
 
     def start(self, candidate: Candidate, suite: Suite, options: dict[str, Any]) -> Run:
-        wishes = {"scoring": options["scoring"] or "", "again": options["again"]}
+        wishes = {
+            "scoring": options["scoring"] or "",
+            "languages": options["language"],
+            "again": options["again"],
+        }
         try:
             return runs.start(candidate, suite, **wishes)
         except runs.CannotStart:
@@ -229,7 +261,7 @@ class Command(BaseCommand):
             return runs.start(candidate, suite, **wishes)
         except runs.CannotStart as error:
             hint = "" if options["scoring"] else " Short answers alone: --scoring generate"
-            raise CommandError(f"{error}{hint}") from None
+            raise SetUpProblem(f"{error}{hint}") from None
 
     def follow(
         self, look: Callable[[], Job], jobs: JobQuerySet, task: Callable[[int], None], title: str
@@ -319,7 +351,7 @@ def ready() -> None:
     if not executor.loader.applied_migrations:
         call_command("migrate", interactive=False, verbosity=0)
     elif executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("The database is older than the portal: run manage.py migrate first.")
+        raise SetUpProblem("The database is older than the portal: run manage.py migrate first.")
 
 
 def chosen(name: str | None) -> Project:
@@ -327,10 +359,10 @@ def chosen(name: str | None) -> Project:
     names = list(Project.objects.order_by("name").values_list("name", flat=True))
     if name:
         if name not in names:
-            raise CommandError(f"There is no project {name!r}. There are: {', '.join(names)}")
+            raise SetUpProblem(f"There is no project {name!r}. There are: {', '.join(names)}")
         return Project.objects.get(name=name)
     if len(names) > 1:
-        raise CommandError(f"Choose a project with --project. There are: {', '.join(names)}")
+        raise SetUpProblem(f"Choose a project with --project. There are: {', '.join(names)}")
     return default_project()
 
 
@@ -343,7 +375,7 @@ def wanted(project: Project, slug: str) -> Suite:
         return suites.install(project, slug)
     except LookupError:
         known = {*mine.values_list("slug", flat=True), *(each.slug for each in suites.shipped())}
-        raise CommandError(
+        raise SetUpProblem(
             f"There is no suite {slug!r}. There are: {', '.join(sorted(known))}"
         ) from None
 
@@ -352,12 +384,12 @@ def given_key(options: dict[str, Any]) -> str:
     """The key of the endpoint; never an argument, which ``ps`` would show to everybody."""
     if variable := options["api_key_env"]:
         if not os.environ.get(variable):
-            raise CommandError(f"--api-key-env: the variable {variable} is not set.")
+            raise SetUpProblem(f"--api-key-env: the variable {variable} is not set.")
         key = os.environ[variable]
     else:
         key = getpass.getpass("API key of the endpoint: ") if options["ask_api_key"] else ""
     if not (key.isascii() and key.isprintable()):
-        raise CommandError("An API key holds only plain letters, digits and signs.")
+        raise SetUpProblem("An API key holds only plain letters, digits and signs.")
     return key
 
 
@@ -400,6 +432,7 @@ def report(run: Run) -> dict[str, Any]:
         "candidate": run.candidate.name,
         "suite": run.suite.slug,
         "suite_version": run.suite.version,
+        "languages": run.languages or None,
         "state": run.state,
         "message": run.message,
         "overall": overall(parts)._asdict() if complete and scores else None,
@@ -411,10 +444,8 @@ def report(run: Run) -> dict[str, Any]:
 
 def overall(parts: list[Part]) -> Interval:
     """Mean over the benchmarks with its interval, as leaderboards compute it."""
-    columns = [[value for value in part.values or [] if value is not None] for part in parts]
-    if len(columns) == 1:
-        return runs.interval(columns[0])
-    return macro_mean([np.asarray(column, dtype=float) for column in columns])
+    columns = sorted(parts, key=lambda part: leaderboard.column_order(part.benchmark))
+    return leaderboard.overall_of([np.array(part.values or [], dtype=float) for part in columns])
 
 
 def shortcomings(found: dict[str, Any], limits: list[Limit]) -> Iterator[str]:
@@ -430,9 +461,12 @@ def shortcomings(found: dict[str, Any], limits: list[Limit]) -> Iterator[str]:
         values[OVERALL] = found["overall"]["value"]
     for name, lowest in limits:
         if (value := values.get(name)) is None:
-            yield f"{name}: has no score, wanted at least {lowest:g}."
+            yield f"{name}: has no score, wanted at least {100 * lowest:.1f} of 100."
         elif value < lowest:
-            yield f"{name}: {value:.4f} is below {lowest:g}."
+            # Enough digits to show a difference that the table rounds away.
+            digits = 1 if round(100 * value, 1) < round(100 * lowest, 1) else 4
+            below, least = (f"{100 * share:.{digits}f}" for share in (value, lowest))
+            yield f"{name}: {below} is below {least}, both out of 100."
 
 
 def table(found: dict[str, Any]) -> str:
