@@ -13,7 +13,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests import real
 from tests.conventions.tree import ROOT, python
 from tests.evals.stub_server import StubServer
 from tests.services import free_port, wait_until
@@ -243,26 +242,3 @@ def open_databases(pid: int) -> int:
     """How many files of the database the process holds open."""
     links = [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
     return sum("portal.sqlite3" in os.readlink(link) for link in links)
-
-
-@pytest.mark.vllm
-def test_a_real_server_streams(vllm: dict[str, real.Served]) -> None:
-    """Without a browser: two real models write, with counts, through the SDK."""
-    import asyncio
-
-    from evals.llm import EndpointSpec
-    from evals.llm.streaming import Ending, Prompt, stream
-    from portal.outbound import OutboundPolicy
-
-    async def ask(served: real.Served) -> list[object]:
-        policy = OutboundPolicy(("127.0.0.0/8",), 1_000_000)
-        spec = EndpointSpec(served.base_url, served.name, policy)
-        prompt = Prompt([{"role": "user", "content": "What is the capital of France?"}], 16, seed=1)
-        return [piece async for piece in stream(spec, prompt)]
-
-    for served in vllm.values():
-        *pieces, ending = asyncio.run(ask(served))
-        assert isinstance(ending, Ending)
-        assert pieces
-        assert ending.prompt_tokens and ending.completion_tokens
-        assert ending.finish_reason in {"stop", "length"}
