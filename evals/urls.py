@@ -18,6 +18,7 @@ urlpatterns = [
     path("runs/new/", runs.create, name="run_new"),
     path("runs/<int:pk>/", runs.detail, name="run"),
     path("runs/<int:pk>/progress/", runs.progress, name="run_progress"),
+    path("runs/<int:pk>/lm-eval/", runs.download, name="run_files"),
     path("runs/<int:pk>/resume/", runs.resume, name="run_resume"),
     path("runs/<int:run_pk>/samples/<int:pk>/", runs.sample, name="sample"),
     path("leaderboard/", leaderboard.index, name="leaderboard"),

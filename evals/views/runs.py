@@ -6,17 +6,18 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import F, Prefetch
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from evals import forecasts, runs
+from evals import exports, forecasts, runs
 from evals.forecasts import Forecast
 from evals.forms import RunForm
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.samples import SampleList
 from evals.spending import spent, with_spending
+from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui.htmx import page_or_part, unchanged
@@ -161,6 +162,15 @@ def _figures(parts: list[Part]) -> dict[str, float | None]:
         "uncounted": answered - sum(part.counted for part in parts),
         "latency": sum(part.latency_sum_ms for part in parts) / answered if answered else None,
     }
+
+
+@require(Role.VIEWER)
+def download(request: HttpRequest, pk: int) -> FileResponse:
+    """The run as lm-eval's result files."""
+    run = get_run(request, pk)
+    audit.record(request.project, "run.export", run, by=request.user, format="lm-eval")
+    name = f"run-{run.pk}-lm-eval.zip"
+    return FileResponse(exports.lm_eval_files(run), as_attachment=True, filename=name)
 
 
 @require_POST

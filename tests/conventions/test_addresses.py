@@ -103,6 +103,7 @@ ADDRESSES = {
     "evals:run_new": Address(Role.ENGINEER, BOTH),
     "evals:run": of(Role.VIEWER, "run"),
     "evals:run_progress": of(Role.VIEWER, "run"),
+    "evals:run_files": of(Role.VIEWER, "run"),
     "evals:run_resume": post(Role.ENGINEER, "run"),
     "evals:sample": of(Role.VIEWER, "run", "sample"),
     "evals:leaderboard": Address(Role.VIEWER),

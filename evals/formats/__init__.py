@@ -1,0 +1,1 @@
+"""File formats of other evaluation tools. Pure: records in, files out."""
