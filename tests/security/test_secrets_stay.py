@@ -6,6 +6,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,14 @@ def work_off(candidate: Candidate) -> None:
         jobs.perform(jobs.claim(Part, part.pk), runs.execute)
 
 
+def text_of(page: bytes) -> str:
+    """What stands in ``page``, in the members of an archive too."""
+    if not page.startswith(b"PK"):
+        return page.decode(errors="replace")
+    with zipfile.ZipFile(BytesIO(page)) as file:
+        return "\n".join(file.read(name).decode() for name in file.namelist())
+
+
 def everything(client: Client, project: Project, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Every place a secret could have come to, with what stands there."""
     for model in apps.get_models():
@@ -84,7 +93,7 @@ def everything(client: Client, project: Project, tmp_path: Path) -> Iterator[tup
     for name in shown():
         for kind in ("csv", "json"):
             page = client.get(url_of(name, things._replace(kind=kind)))
-            yield f"page {name}", page.content.decode(errors="replace")
+            yield f"page {name}", text_of(page.getvalue())
     for candidate in newest:
         for url in (
             candidate.get_absolute_url(),
@@ -94,7 +103,8 @@ def everything(client: Client, project: Project, tmp_path: Path) -> Iterator[tup
         ):
             yield f"page {url}", client.get(url).content.decode()
         for run in candidate.runs.all():
-            yield f"run {run.pk}", client.get(run.get_absolute_url()).content.decode()
+            for url in (run.get_absolute_url(), reverse("evals:run_files", args=[run.pk])):
+                yield f"run {url}", text_of(client.get(url).getvalue())
             for sample in run.parts.first().samples.all()[:2]:
                 yield "sample", client.get(sample.get_absolute_url()).content.decode()
     path = tmp_path / "backup.zip"
