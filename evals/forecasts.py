@@ -90,13 +90,14 @@ def plan(benchmark: Benchmark, earlier: Earlier | None = None) -> Plan:
     question = _characters(rows, options) or (benchmark.length or 0) / (benchmark.asked or 1)
     example = _characters(_rows(benchmark.example_beginning or ""), options) or question
     shots = int(benchmark.options.get("num_fewshot", 0))
+    letter = benchmark.scoring == Scoring.LETTER
     longest = (benchmark.task.get("generation_kwargs") or {}).get("max_gen_toks", LONGEST_ANSWER)
     return Plan(
         questions=benchmark.asked,
         prompts=_choices(benchmark, rows) if options else 1,
         characters=round(benchmark.asked * (question + shots * example)),
         language=benchmark.language,
-        longest_answer=0 if options else int(longest),
+        longest_answer=0 if options else 1 if letter else int(longest),
         earlier=earlier,
     )
 

@@ -43,6 +43,8 @@ CODES = {
     "chat": gettext_lazy("Chat"),
     "completions": gettext_lazy("Completions"),
     "loglikelihood": gettext_lazy("Log-probabilities of a given text"),
+    "top_logprobs": gettext_lazy("Most likely first tokens"),
+    "chat_top_logprobs": gettext_lazy("Most likely first tokens of a chat answer"),
     "refused by policy": gettext_lazy("refused by policy"),
     "connection": gettext_lazy("connection"),
     "timeout": gettext_lazy("time-out"),

@@ -17,7 +17,7 @@ Wait = Annotated[
     Field(0, ge=0, le=60, description="Wait up to so many seconds for the end before answering."),
 ]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Scoring = Literal["options", "generate"]
+Scoring = Literal["options", "letter", "generate"]
 
 
 class Given(Schema):

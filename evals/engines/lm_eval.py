@@ -15,20 +15,19 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from copy import deepcopy
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evals.engines import _bounds
+from evals.engines._asking import Chat, Document, gold_of
+from evals.engines._asking import ask as ask_document
 from evals.engines._base import EXAMPLES_SPLIT, BenchmarkSpec, Outcome, TaskInvalid, fewshot
-from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled
-from evals.stats.distance import distances
+from evals.llm import Client, EndpointSpec, pooled
 
 if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
     from lm_eval.api.task import ConfigurableTask
 
 FEWSHOT_SEED = 1234  # lm_eval.simple_evaluate's default, so that shots are the same
 MOST_SHOTS = 100
-DEFAULT_MAX_TOKENS = 256  # as lm-eval's API models
 # What a task may set. Everything else of lm-eval would load code, files or data from
 # elsewhere (use_prompt and the metrics of other libraries too) or change what is counted.
 TASK_KEYS = {
@@ -36,25 +35,20 @@ TASK_KEYS = {
     "target_delimiter", "fewshot_delimiter", "fewshot_config", "generation_kwargs",
     "filter_list", "metric_list", "metadata",
 }  # fmt: skip
-OUTPUT_TYPES = {"options": "multiple_choice", "generate": "generate_until"}
+OUTPUT_TYPES = {
+    "options": "multiple_choice",
+    "letter": "multiple_choice",
+    "generate": "generate_until",
+}
 # The metrics that give one number a sample from the requests we send.
 METRICS = {
     "options": {"acc", "acc_norm", "acc_bytes", "exact_match"},
+    "letter": {"acc"},
     "generate": {"exact_match"},
 }
 GENERATION_KEYS = {"until", "max_gen_toks", "temperature", "do_sample"}
 
 T = TypeVar("T")
-
-
-class _Chat(str):
-    """A prompt that is a JSON list of chat messages (lm-eval passes prompts as text)."""
-
-
-class _Document(NamedTuple):
-    doc_id: int
-    doc: dict[str, Any]
-    requests: list[Instance]
 
 
 class LmEval:
@@ -63,6 +57,9 @@ class LmEval:
     def needs(self, spec: BenchmarkSpec) -> frozenset[str]:
         if spec.scoring == "options":
             return frozenset({"loglikelihood"})
+        if spec.scoring == "letter":
+            chat = spec.options.get("chat")
+            return frozenset({"chat_top_logprobs" if chat else "top_logprobs"})
         return frozenset({"chat" if spec.options.get("chat") else "completions"})
 
     def software(self) -> dict[str, str]:
@@ -135,8 +132,8 @@ class LmEval:
         open_ones = [document for document in documents if document.doc_id not in set(skip)]
         async with Client(endpoint) as client:
 
-            async def ask(document: _Document) -> Outcome:
-                return await _ask(client, task, spec, document)
+            async def ask(document: Document) -> Outcome:
+                return await ask_document(client, task, spec, document)
 
             batches = pooled(open_ones, ask, endpoint.concurrency)
             try:
@@ -179,7 +176,7 @@ async def _in_thread(call: Callable[[], T]) -> T:
     return await future
 
 
-def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[_Document]]:
+def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[Document]]:
     """The task object of ``spec`` and all its documents with their requests.
 
     Raises TaskInvalid when templates and rows do not fit each other.
@@ -190,13 +187,13 @@ def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[_Document]]:
     except Exception as error:  # templates and rows fail in as many ways as there are filters
         text = f"{type(error).__name__}: {error}"
         raise TaskInvalid(f"{spec.name}: lm-eval cannot build its prompts ({text}).") from error
-    if spec.scoring == "options":
+    if spec.scoring in ("options", "letter"):
         for document in documents:
             _check_choice(task, spec, document)
     return task, documents
 
 
-def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: _Document) -> None:
+def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: Document) -> None:
     """Raise TaskInvalid unless one context has different continuations, one of them right."""
     contexts = {request.args[0] for request in document.requests}
     if task.multiple_input or len(contexts) != 1:
@@ -206,19 +203,16 @@ def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: _Docume
         )
     choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
     different = len(set(choices)) == len(choices) >= 2
-    if _gold(task, document.doc, choices) is None or not all(choices) or not different:
+    if gold_of(task, document.doc, choices) is None or not all(choices) or not different:
         raise TaskInvalid(
             f"{spec.name}, row {document.doc_id}: doc_to_target must name exactly one of at "
             f"least two different choices, none of them empty; they are {choices}."
         )
-
-
-def _gold(task: ConfigurableTask, doc: dict[str, Any], choices: list[str]) -> int | None:
-    """The index of the right choice, None when the target is not one of them."""
-    gold = task.doc_to_target(doc)
-    if isinstance(gold, str):
-        return choices.index(gold) if gold in choices else None
-    return gold if isinstance(gold, int) and 0 <= gold < len(choices) else None
+    if spec.scoring == "letter" and not all(len(choice) == 1 for choice in choices):
+        raise TaskInvalid(
+            f"{spec.name}, row {document.doc_id}: scoring 'letter' needs choices of one letter "
+            f"or digit each, which stand in the prompt; they are {choices}."
+        )
 
 
 def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
@@ -261,7 +255,7 @@ def _sandbox_templates() -> None:
         utils.env = sandbox
 
 
-def build(task: ConfigurableTask, *, chat: bool) -> list[_Document]:
+def build(task: ConfigurableTask, *, chat: bool) -> list[Document]:
     """Every document with its requests, in order.
 
     All of them each time, also on resume: shots are drawn in document order, so
@@ -284,146 +278,13 @@ def build(task: ConfigurableTask, *, chat: bool) -> list[_Document]:
             apply_chat_template=chat,
             chat_template=_render_chat if chat else None,
         )
-        documents.append(_Document(doc_id, doc, made if isinstance(made, list) else [made]))
+        documents.append(Document(doc_id, doc, made if isinstance(made, list) else [made]))
     return documents
 
 
 def _render_chat(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
     # The server applies the model's own template.
-    return _Chat(json.dumps(messages, ensure_ascii=False))
-
-
-async def _ask(
-    client: Client, task: ConfigurableTask, spec: BenchmarkSpec, document: _Document
-) -> Outcome:
-    prompt = str(document.requests[0].args[0])
-    target = _target(task, document.doc)
-    try:
-        if spec.scoring == "options":
-            return await _ask_options(client, task, spec, document, prompt, target)
-        return await _ask_generate(client, task, spec, document, prompt, target)
-    except LLMError as error:
-        return Outcome(
-            doc_id=document.doc_id,
-            prompt=prompt,
-            target=target,
-            attempts=error.attempts,
-            error=str(error),
-            error_kind=error.kind,
-        )
-    except Exception as error:  # one odd answer must not stop the other thousand
-        logging.getLogger(__name__).exception("%s, row %s", spec.name, document.doc_id)
-        return Outcome(
-            doc_id=document.doc_id,
-            prompt=prompt,
-            target=target,
-            error=f"{type(error).__name__}: {error}",
-            error_kind="scoring",
-        )
-
-
-async def _ask_options(
-    client: Client,
-    task: ConfigurableTask,
-    spec: BenchmarkSpec,
-    document: _Document,
-    prompt: str,
-    target: str,
-) -> Outcome:
-    continuations = [request.args[1] for request in document.requests]
-    reply = await client.loglikelihoods(prompt, continuations)
-    for request, option in zip(document.requests, reply.options, strict=True):
-        request.resps = [(option.loglikelihood, option.is_greedy)]
-    metrics = _score(task, document)
-    choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
-    logs = [option.loglikelihood for option in reply.options]
-    gold = _gold(task, document.doc, choices)
-    assert gold is not None  # prepare has looked at every document
-    distance = distances(logs, gold)
-    return Outcome(
-        doc_id=document.doc_id,
-        prompt=prompt,
-        target=target,
-        answer=choices[max(range(len(logs)), key=logs.__getitem__)],
-        value=metrics[spec.metric],
-        metrics=metrics,
-        choices=tuple(choices),
-        loglikelihoods=tuple(logs),
-        p_gold=distance.p_gold,
-        margin=distance.margin,
-        nll=distance.nll,
-        brier=distance.brier,
-        prompt_tokens=reply.prompt_tokens,
-        completion_tokens=0,
-        latency_ms=reply.latency_ms,
-        attempts=reply.attempts,
-    )
-
-
-async def _ask_generate(
-    client: Client,
-    task: ConfigurableTask,
-    spec: BenchmarkSpec,
-    document: _Document,
-    prompt: str,
-    target: str,
-) -> Outcome:
-    (request,) = document.requests
-    reply = await _generate(client, request.args[0], dict(request.args[1]))
-    text = reply.text
-    request.resps = [text]
-    metrics = _score(task, document)
-    answers = [request.filtered_resps[name.name] for name in task._filters]
-    return Outcome(
-        doc_id=document.doc_id,
-        prompt=prompt,
-        target=target,
-        answer=str(answers[0]),
-        value=metrics[spec.metric],
-        metrics=metrics,
-        prompt_tokens=reply.prompt_tokens,
-        completion_tokens=reply.completion_tokens,
-        latency_ms=reply.latency_ms,
-        attempts=reply.attempts,
-        raw=text,
-        finish_reason=reply.finish_reason,
-    )
-
-
-async def _generate(client: Client, prompt: str, settings: dict[str, Any]) -> Completion:
-    """One generation with lm-eval's ``generation_kwargs``."""
-    stop = settings.get("until") or []
-    stop = [stop] if isinstance(stop, str) else list(stop)
-    arguments = {
-        "max_tokens": int(settings.get("max_gen_toks", DEFAULT_MAX_TOKENS)),
-        "temperature": float(settings.get("temperature", 0.0)),
-        "stop": tuple(stop),
-    }
-    if isinstance(prompt, _Chat):
-        return await client.chat(json.loads(prompt), **arguments)
-    return await client.complete(prompt, **arguments)
-
-
-def _score(task: ConfigurableTask, document: _Document) -> dict[str, float]:
-    """lm-eval's filters and metrics for one document; names as ``metric`` or ``metric,filter``."""
-    metrics: dict[str, float] = {}
-    for pipeline in task._filters:
-        pipeline.apply(document.requests)
-        answers = [request.filtered_resps[pipeline.name] for request in document.requests]
-        found = task.process_results(document.doc, answers)
-        for name, value in found.items():
-            key = name if pipeline.name == "none" else f"{name},{pipeline.name}"
-            metrics[key] = float(value)
-            metrics.setdefault(name, float(value))
-    return metrics
-
-
-def _target(task: ConfigurableTask, doc: dict[str, Any]) -> str:
-    """The right answer in words."""
-    gold = task.doc_to_target(doc)
-    if isinstance(gold, int) and task.config.doc_to_choice is not None:
-        return str(task.doc_to_choice(doc)[gold])
-    return str(gold[0] if isinstance(gold, list) else gold)
+    return Chat(json.dumps(messages, ensure_ascii=False))
 
 
 def _functions(value: Any, path: str = "") -> str | None:

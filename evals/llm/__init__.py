@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .client import Client, Completion, Loglikelihoods
+from .client import Client, Completion, FirstToken, Loglikelihoods
 from .errors import Kind, LLMError
 from .pool import pooled
 from .probes import SENTENCES, ProbeReport, Verdict, check
@@ -15,6 +15,7 @@ __all__ = [
     "Client",
     "Completion",
     "EndpointSpec",
+    "FirstToken",
     "Kind",
     "LLMError",
     "Loglikelihoods",

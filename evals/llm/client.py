@@ -20,6 +20,7 @@ from .transport import Reply, Transport
 T = TypeVar("T")
 SEED = 1234
 REMEMBERED_CONTEXTS = 512
+LISTED = 20  # first tokens asked for: the most that vLLM and OpenAI give by default
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class Completion:
     latency_ms: float
     attempts: int
     reasoning: str = ""
+
+
+@dataclass(frozen=True)
+class FirstToken:
+    """The most likely first tokens with their log-probabilities (nats), as listed."""
+
+    top: tuple[tuple[str, float], ...]
+    prompt_tokens: int | None
+    latency_ms: float
+    attempts: int
 
 
 class Client:
@@ -124,6 +135,15 @@ class Client:
         """The next message of a conversation (``role`` and ``content`` each)."""
         body = {"messages": messages} | _sampling(max_tokens, temperature, stop, seed)
         return await self._generate("chat/completions", body, replies.chat)
+
+    async def first_token(
+        self, prompt: str = "", *, messages: list[dict[str, Any]] | None = None
+    ) -> FirstToken:
+        """What would be generated first after ``prompt``, or as an answer to ``messages``."""
+        path = "completions" if messages is None else "chat/completions"
+        reply = await self.post(path, first_token_request(prompt, messages))
+        top = self._understood(reply, partial(replies.top_logprobs, reply.data))
+        return FirstToken(top, replies.prompt_tokens(reply.data), reply.latency_ms, reply.attempts)
 
     async def models(self) -> list[str]:
         """The names of the served models."""
@@ -264,6 +284,16 @@ def echo_request(prompt: str | list[str]) -> dict[str, Any]:
         "echo": True,
         "seed": SEED,
     }
+
+
+def first_token_request(
+    prompt: str, messages: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The body that makes a server list the most likely first tokens."""
+    fields = {"max_tokens": 1, "temperature": 0.0, "seed": SEED}
+    if messages is None:
+        return {"prompt": prompt, "logprobs": LISTED} | fields
+    return {"messages": messages, "logprobs": True, "top_logprobs": LISTED} | fields
 
 
 def _sampling(

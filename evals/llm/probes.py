@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import replies
-from .client import SEED, Client, Loglikelihoods, echo_request
+from .client import SEED, Client, Loglikelihoods, echo_request, first_token_request
 from .errors import Kind, LLMError, excerpt
 from .preflight import QUESTIONS, SAME_TOKEN, Outcome, echo_is_true
 from .replies import Malformed
@@ -79,6 +79,11 @@ SENTENCES: dict[str, tuple[bool | None, str]] = {
         gettext_noop("The server counts {counted} tokens for a text it reads as {read} tokens."),
     ),
     "no_count": (None, gettext_noop("The server has no token count; the echo is used instead.")),
+    "lists_first": (True, gettext_noop("The most likely first tokens are listed ({count}).")),
+    "lists_few": (
+        False,
+        gettext_noop("Only {count} most likely first tokens are listed; {needed} are needed."),
+    ),
     "batches": (True, gettext_noop("Several prompts in one request work.")),
     "batch_differs": (
         False,
@@ -125,6 +130,8 @@ async def check(spec: EndpointSpec) -> ProbeReport:
             "echo_logprobs": echo_is_true,
             "tokenize": _tokenize,
             "batch_prompts": _batch,
+            "top_logprobs": _first_token,
+            "chat_top_logprobs": _first_of_chat,
         }
         if not verdicts[0].ok:
             verdicts += [_verdict(name, "not_tried", {}, {}) for name in rest]
@@ -134,7 +141,16 @@ async def check(spec: EndpointSpec) -> ProbeReport:
         return ProbeReport(tuple(verdicts), await _server(witness), _capabilities(verdicts))
 
 
-CAPABILITIES = ("chat", "completions", "loglikelihood", "batch_prompts", "tokenize")
+CAPABILITIES = (
+    "chat",
+    "completions",
+    "loglikelihood",
+    "batch_prompts",
+    "tokenize",
+    "top_logprobs",
+    "chat_top_logprobs",
+)
+FEWEST_LISTED = 5  # letters of most questions; with fewer, most would be missing
 
 
 def _capabilities(verdicts: list[Verdict]) -> dict[str, bool]:
@@ -147,6 +163,8 @@ def _capabilities(verdicts: list[Verdict]) -> dict[str, bool]:
         "loglikelihood": scores,
         "batch_prompts": scores and bool(found["batch_prompts"].ok),
         "tokenize": bool(found["tokenize"].ok),
+        "top_logprobs": bool(found["top_logprobs"].ok),
+        "chat_top_logprobs": bool(found["chat_top_logprobs"].ok),
     }
 
 
@@ -268,6 +286,22 @@ async def _batch(witness: _Witness) -> Outcome:
     if any(abs(a - b) > SAME_TOKEN for a, b in zip(singly, together, strict=True)):
         return "batch_differs", {}
     return "batches", {}
+
+
+async def _first_token(witness: _Witness) -> Outcome:
+    return _listing(await witness.post("completions", first_token_request(QUESTIONS[0][0])))
+
+
+async def _first_of_chat(witness: _Witness) -> Outcome:
+    messages = [{"role": "user", "content": QUESTIONS[0][0]}]
+    return _listing(await witness.post("chat/completions", first_token_request("", messages)))
+
+
+def _listing(reply: Reply) -> Outcome:
+    count = len(replies.top_logprobs(reply.data))
+    if count < FEWEST_LISTED:
+        return "lists_few", {"count": str(count), "needed": str(FEWEST_LISTED)}
+    return "lists_first", {"count": str(count)}
 
 
 async def _server(witness: _Witness) -> str:

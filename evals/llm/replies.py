@@ -115,6 +115,33 @@ def score(echo: Echo, context_tokens: int) -> OptionScore:
     )
 
 
+def top_logprobs(data: Any) -> tuple[tuple[str, float], ...]:
+    """The list of the first generated token, in the form of completions or of chats."""
+    given = _choices(data, 1)[0].get("logprobs")
+    if not isinstance(given, dict):
+        raise Malformed("the reply holds no log-probabilities")
+    if given.get("content"):
+        first = _get(given, "content", list)[0]
+        pairs = [
+            (_get(entry, "token", str), entry.get("logprob"))
+            for entry in _get(first, "top_logprobs", list)
+        ]
+    else:
+        places = _get(given, "top_logprobs", list)
+        pairs = list(places[0].items()) if places and isinstance(places[0], dict) else []
+    if len(pairs) < 2:
+        raise Malformed("the reply does not list the most likely first tokens")
+    for token, value in pairs:
+        if not _is_logprob(value):
+            raise Malformed(f"the log-probability of {token!r} is {value!r}")
+    return tuple(pairs)
+
+
+def prompt_tokens(data: Any) -> int | None:
+    """How many tokens the server read, None where it does not tell."""
+    return _usage(data)[0]
+
+
 def boundary(echo: Echo, context: str, text: str) -> int | None:
     """How many tokens of ``text`` (= context + continuation) make up ``context``.
 

@@ -67,6 +67,7 @@ class Scoring(models.TextChoices):
     """How an answer is taken. Different ways never share a leaderboard column."""
 
     OPTIONS = "options", _("Choice by log-likelihood")
+    LETTER = "letter", _("Letter by one request")
     GENERATE = "generate", _("Short generated answer")
 
 

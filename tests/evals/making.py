@@ -21,7 +21,10 @@ from workers import jobs
 from workers.models import JobState
 
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: nothing answers
-EVERYTHING = ("chat", "completions", "loglikelihood", "batch_prompts", "tokenize")
+EVERYTHING = (
+    "chat", "completions", "loglikelihood", "batch_prompts", "tokenize", "top_logprobs",
+    "chat_top_logprobs",
+)  # fmt: skip
 
 
 def make_candidate(
@@ -114,6 +117,18 @@ def choice(
             ],
         },
     } | changes
+
+
+def letter(name: str = "letters", count: int = 8, **changes: Any) -> dict[str, Any]:
+    """The questions of ``choice``, answered by the letter of an option in the prompt."""
+    asked = choice(name, choice_rows(count))
+    task = asked["task"] | {
+        "doc_to_text": "{{question}}\n{% for c in choices %}{{'ABCD'[loop.index0]}}. {{c}}\n"
+        "{% endfor %}Answer:",
+        "doc_to_choice": ["A", "B", "C", "D"],
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }
+    return asked | {"scoring": "letter", "task": task} | changes
 
 
 def answer(

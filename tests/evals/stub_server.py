@@ -31,6 +31,7 @@ from workers.supervisor import dies_with
 
 MODEL = "stub"
 WORDS = [" red", " green", " blue", " yes", " no", " one", " two", " three", " tea", " iron"]
+LETTERS = [f" {letter}" for letter in "ABCDEFGHIJKLMNOP"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -119,6 +120,10 @@ class Stub:
             "message": {"role": "assistant", "content": text},
             "finish_reason": "stop",
         }
+        if body.get("logprobs") and self.faults.logprobs:
+            top = self._first(messages[-1]["content"], body["top_logprobs"])
+            listed = [{"token": token.strip(), "logprob": value} for token, value in top.items()]
+            choice["logprobs"] = {"content": [listed[0] | {"top_logprobs": listed}]}
         read = sum(len(tokens(message["content"])) for message in messages)
         return self._answer({"object": "chat.completion", "choices": [choice]}, read, 1)
 
@@ -227,7 +232,15 @@ class Stub:
             before = prompt
         if body.get("logprobs") is not None and self.faults.logprobs:
             choice["logprobs"] = logprobs(before, shown)
+            if body["logprobs"] > 1 and not body.get("echo"):
+                choice["logprobs"]["top_logprobs"][0] = self._first(prompt, body["logprobs"])
         return choice
+
+    def _first(self, before: str, count: int) -> dict[str, float]:
+        """The most likely of all words and letters, best first; of words alone with ``say``."""
+        words = WORDS if self.faults.say else (*WORDS, *LETTERS)
+        every = {word: logprob(before, word) for word in words}
+        return dict(sorted(every.items(), key=lambda pair: -pair[1])[:count])
 
     def _answer(self, body: dict[str, Any], read: int, written: int) -> web.Response:
         usage = {

@@ -13,7 +13,7 @@ from evals import suites
 from portal.accounts.models import Project
 from tests.evals.engines.specs import outcomes, spec_of
 from tests.evals.engines.test_lm_eval_answers import loglikelihood
-from tests.evals.making import answer, answer_rows, choice, choice_rows, make_suite
+from tests.evals.making import answer, answer_rows, choice, choice_rows, letter, make_suite
 from tests.evals.stub_server import StubServer, best, reply
 
 
@@ -77,6 +77,8 @@ CASES = {
     "choice, 2 examples": choice(rows=choice_rows(20), options={"num_fewshot": 2}),
     "choice, 5 examples": choice(rows=choice_rows(9), options={"num_fewshot": 5}),
     "choice with description and own delimiter": MULTILINE,
+    "letter": letter(count=60),
+    "letter, 3 examples": letter(count=20, options={"num_fewshot": 3}),
     "chat": answer(rows=answer_rows(20)),
     "chat, 2 examples": answer(
         rows=answer_rows(12),

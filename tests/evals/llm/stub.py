@@ -113,6 +113,10 @@ class Stub:
             message |= {"content": None, "reasoning_content": "It is a city."}
             usage = None
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        if body.get("logprobs") and self.quirk != "transformers-serve":
+            ranks = range(body["top_logprobs"])
+            top = [{"token": f"{rank}", "logprob": -1.0 - rank} for rank in ranks]
+            choice["logprobs"] = {"content": [top[0] | {"top_logprobs": top}]}
         return web.json_response({"choices": [choice], "usage": usage})
 
     async def _v1_completions(self, body: Any) -> web.Response:
@@ -136,7 +140,8 @@ class Stub:
         if not body.get("logprobs") or self.quirk == "transformers-serve":
             return choice | {"logprobs": None}
         likely = logprob(tokens[-1], new)
-        generated = [new], [likely], [{new: likely}]
+        listed = {new: likely} | {f" {rank}": likely - rank for rank in range(1, body["logprobs"])}
+        generated = [new], [likely], [listed]
         if not body.get("echo") or self.quirk == "tabbyapi":
             return choice | {"logprobs": _lists(*generated)}
         values = [None] + [logprob(tokens[i - 1], tokens[i]) for i in range(1, len(tokens))]
