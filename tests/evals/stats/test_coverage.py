@@ -32,10 +32,7 @@ def test_it_seldom_tells_equal_candidates_apart(n: int, share: float) -> None:
 
 
 def test_it_seldom_tells_equal_candidates_apart_on_shared_passages() -> None:
-    found = coverage.clustered_false_claims(60, 5, icc=0.3, repeats=100)
-
-    assert found["clustered"] <= NOT_ABOVE
-    assert found["unclustered"] > 0.1
+    assert coverage.clustered_false_claims(60, 5, icc=0.3, repeats=1000) <= NOT_ABOVE
 
 
 def test_holm_keeps_a_whole_board_free_of_false_claims() -> None:
