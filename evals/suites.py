@@ -13,6 +13,7 @@ import yaml
 from django.db import transaction
 from django.utils import timezone
 
+from evals import provenance
 from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, fewshot
 from evals.models import Benchmark, QuestionSet, Suite
 from evals.models.suites import Scoring
@@ -111,6 +112,7 @@ def load(project: Project, path: Path, *, by: User | None = None) -> Suite:
             examples=stored.get(item.get("examples")),
             tags=item.get("tags", []),
             options=item.get("options", {}),
+            source=item.get("source", {}),
             task=item["task"],
             **{field: item[field] for field in REQUIRED if field != "questions"},
         )
@@ -235,6 +237,8 @@ def _faults(entry: Any) -> Iterator[str]:
                 yield f"benchmarks[{index}].{field} is missing."
         if not _are_tags(item.get("tags", [])):
             yield f"benchmarks[{index}].tags is {item['tags']!r}; write a list of words."
+        for fault in provenance.faults(item.get("source", {})):
+            yield f"benchmarks[{index}].source{fault}"
         if item.get("scoring") not in Scoring.values:
             yield (
                 f"benchmarks[{index}].scoring is {item.get('scoring')!r}; "

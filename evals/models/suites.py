@@ -114,6 +114,9 @@ class Benchmark(models.Model):
     tags = models.JSONField(default=list, help_text="Use cases, such as knowledge or summarising.")
     options = models.JSONField(default=dict)
     task = models.JSONField(default=dict)
+    source = models.JSONField(
+        default=dict, help_text="Where the questions come from: repository, revision, licence."
+    )
 
     objects = BenchmarkQuerySet.as_manager()
 
