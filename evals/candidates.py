@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from evals import llm
+from evals.llm.dialects import GENERIC
 from evals.models import Candidate, Endpoint, Price, Pricing, Probe
 from evals.storable import clean, cleaned
 from portal import secrets
@@ -66,6 +67,7 @@ def register(
     served_model: str,
     api_key: str = "",
     concurrency: int = 8,
+    dialect: str = GENERIC,
     by: User | None = None,
     **facts: Any,
 ) -> Candidate:
@@ -76,6 +78,7 @@ def register(
         base_url=base_url.rstrip("/"),
         served_model=served_model,
         concurrency=concurrency,
+        dialect=dialect,
     )
     _set_key(endpoint, api_key)
     endpoint.save()
@@ -91,6 +94,7 @@ def change_endpoint(
     base_url: str,
     served_model: str,
     concurrency: int,
+    dialect: str | None = None,
     api_key: str | None = None,
     by: User | None = None,
 ) -> bool:
@@ -98,16 +102,18 @@ def change_endpoint(
 
     A key belongs to the server it was entered for: when scheme, host or port change and
     no new key comes along, it is forgotten rather than sent to somebody else. A change of
-    URL or served name starts a new revision, which needs a new check.
-    ``api_key``: None keeps the key, "" removes it.
+    URL, served name or dialect starts a new revision, which needs a new check.
+    ``dialect``: None keeps it. ``api_key``: None keeps the key, "" removes it.
     """
     base_url = base_url.rstrip("/")
     before = endpoint.base_url
     moved = _origin(base_url) != _origin(before)
-    changed = (base_url, served_model) != (endpoint.base_url, endpoint.served_model)
+    dialect = dialect or endpoint.dialect
+    now = (endpoint.base_url, endpoint.served_model, endpoint.dialect)
+    changed = (base_url, served_model, dialect) != now
     dropped = moved and api_key is None and bool(endpoint.key_encrypted)
     endpoint.base_url, endpoint.served_model = base_url, served_model
-    endpoint.concurrency = concurrency
+    endpoint.concurrency, endpoint.dialect = concurrency, dialect
     if api_key is not None or dropped:
         _set_key(endpoint, api_key or "")
     if changed:
@@ -215,6 +221,7 @@ def spec(endpoint: Endpoint) -> llm.EndpointSpec:
         policy=outbound_policy(),
         concurrency=endpoint.concurrency,
         batch_prompts=bool(verified and verified.can("batch_prompts")),
+        dialect=endpoint.dialect,
     )
 
 

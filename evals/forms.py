@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from evals import candidates, runs
+from evals.llm.dialects import DIALECTS, GENERIC
 from evals.llm.streaming import Prompt
 from evals.models import Benchmark, Candidate, Price, Pricing, Suite
 from evals.models.suites import Scoring
@@ -64,6 +65,14 @@ class CandidateForm(forms.ModelForm):
         help_text=_("Questions in flight at once, for each benchmark that is being measured"),
     )
 
+    dialect = forms.ChoiceField(
+        label=_("Server software"),
+        required=False,
+        choices=[(key, dialect.label) for key, dialect in DIALECTS.items()],
+        initial=GENERIC,
+        help_text=_("Only what this software understands is sent to it"),
+    )
+
     class Meta:
         model = Candidate
         fields = [
@@ -86,6 +95,7 @@ class CandidateForm(forms.ModelForm):
                 "base_url": endpoint.base_url,
                 "served_model": endpoint.served_model,
                 "concurrency": endpoint.concurrency,
+                "dialect": endpoint.dialect,
                 "api_key": KEEP_KEY if endpoint.key_encrypted else "",
             }
 
@@ -123,6 +133,7 @@ class CandidateForm(forms.ModelForm):
             "base_url": self.cleaned_data["base_url"],
             "served_model": self.cleaned_data["served_model"],
             "concurrency": self.cleaned_data["concurrency"],
+            "dialect": self.cleaned_data["dialect"] or GENERIC,
             "api_key": None if key == KEEP_KEY else key,
         }
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from evals import candidates
 from evals.api.fields import Given, JobFields, Pk, Waiting, job
 from evals.forms import KEEP_KEY, CandidateForm
+from evals.llm.dialects import DIALECTS, GENERIC
 from evals.models import Candidate, Endpoint, Probe
 from portal.api.callers import READ, RUN
 from portal.api.paging import BIGGEST, Page, Paging, page
@@ -28,6 +29,9 @@ Name = Annotated[str, Field(min_length=1, max_length=120, examples=["Alder-7B"])
 Url = Annotated[str, Field(min_length=1, max_length=500, examples=["http://gpu01:8000/v1"])]
 Served = Annotated[str, Field(min_length=1, max_length=300, examples=["alder-7b"])]
 Concurrency = Annotated[int, Field(ge=1, le=512, description="Questions in flight at once.")]
+Software = Annotated[
+    str, Field(max_length=30, description=f"Server software: {', '.join(DIALECTS)}.")
+]
 ApiKey = Annotated[
     str, Field(max_length=500, description=SECRET, json_schema_extra={"writeOnly": True})
 ]
@@ -67,6 +71,7 @@ class NewCandidate(Facts):
     served_model: Served
     api_key: ApiKey = ""
     concurrency: Concurrency = 8
+    dialect: Software = GENERIC
 
 
 class CandidateChange(Facts):
@@ -87,6 +92,7 @@ class EndpointChange(Given):
     served_model: Served
     api_key: ApiKey | None = None
     concurrency: Concurrency = 8
+    dialect: Software | None = None
 
 
 class CheckOut(JobFields):
@@ -102,6 +108,7 @@ class EndpointOut(Schema):
     base_url: str
     served_model: str
     concurrency: int
+    dialect: str
     revision: int = Field(description="Grows when answers may differ; results carry it.")
     has_key: bool
     key_last_four: str
@@ -142,6 +149,7 @@ def shown_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "base_url": endpoint.base_url,
         "served_model": endpoint.served_model,
         "concurrency": endpoint.concurrency,
+        "dialect": endpoint.dialect,
         "revision": endpoint.revision,
         "has_key": bool(endpoint.key_encrypted),
         "key_last_four": endpoint.key_last_four,
@@ -226,7 +234,8 @@ def endpoint_detail(request: HttpRequest, candidate: Pk) -> dict[str, Any]:
 def endpoint_change(request: HttpRequest, candidate: Pk, data: EndpointChange) -> dict[str, Any]:
     """Serve a model elsewhere. A stored key is forgotten when scheme, host or port change.
 
-    Another URL or served name starts a new revision with a new check, and cancels its runs.
+    Another URL, served name or dialect starts a new revision with a new check and cancels
+    its runs.
     """
     return shown_endpoint(_change(request, candidate, data.model_dump(exclude_none=True)).endpoint)
 

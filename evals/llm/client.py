@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -152,8 +152,11 @@ class Client:
 
     async def server_version(self) -> str:
         """The version the server states, empty when it states none."""
+        path = self.spec.speaks.version
+        if not path:
+            return ""
         try:
-            data = (await self.get(f"{self.spec.root}/version")).data
+            data = (await self.get(f"{self.spec.root}/{path}")).data
         except LLMError as error:
             if error.status is None:
                 raise
@@ -183,7 +186,11 @@ class Client:
 
     async def post(self, path: str, body: dict[str, Any]) -> Reply:
         """The decoded reply to ``body`` (the model is added), sent to ``base_url``/``path``."""
-        body = {"model": self.spec.model} | body
+        dialect = self.spec.speaks
+        if body.get("echo") and not dialect.echoes:
+            # Sent all the same, some servers answer 200 with something else.
+            raise LLMError(Kind.REQUEST, f"{dialect.label} scores no prompts")
+        body = dialect.fitted(path, {"model": self.spec.model} | body)
         return await self._send("POST", f"{self.spec.base_url}/{path}", body)
 
     async def _send(self, method: str, url: str, body: Any) -> Reply:
@@ -200,6 +207,8 @@ class Client:
     ) -> Completion:
         reply = await self.post(path, body)
         said = self._understood(reply, partial(parse, reply.data))
+        if not self.spec.speaks.counts:
+            said = replace(said, prompt_tokens=None, completion_tokens=None)
         return Completion(**asdict(said), latency_ms=reply.latency_ms, attempts=reply.attempts)
 
     async def _echoes(self, texts: list[str]) -> list[tuple[Reply, list[Echo], int]]:

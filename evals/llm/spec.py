@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from portal.outbound import OutboundPolicy
 
+from .dialects import DIALECTS, GENERIC, Dialect
+
 
 @dataclass(frozen=True)
 class EndpointSpec:
@@ -13,7 +15,8 @@ class EndpointSpec:
 
     ``base_url`` ends in ``/v1`` as a rule; ``concurrency`` bounds requests in flight;
     ``timeout`` is in seconds for one attempt; ``batch_prompts`` says that the server takes
-    several prompts in one request. Raises ``ValueError`` for a key no header can carry.
+    several prompts in one request; ``dialect`` is a key of ``DIALECTS``. Raises ``ValueError``
+    for a key no header can carry.
     """
 
     base_url: str
@@ -23,6 +26,7 @@ class EndpointSpec:
     concurrency: int = 8
     timeout: float = 120.0
     batch_prompts: bool = True
+    dialect: str = GENERIC
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
@@ -30,6 +34,11 @@ class EndpointSpec:
             raise ValueError("The key holds characters that cannot be sent in a header.")
         if self.concurrency < 1 or self.timeout <= 0:
             raise ValueError("Concurrency and timeout must be above zero.")
+
+    @property
+    def speaks(self) -> Dialect:
+        """What the server takes and tells."""
+        return DIALECTS[self.dialect]
 
     @property
     def root(self) -> str:

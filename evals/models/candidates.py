@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from evals.llm.dialects import DIALECTS, GENERIC
 from portal.accounts.models import Project
 from workers.models import Job, JobQuerySet, JobState
 
@@ -82,13 +83,14 @@ class Checked(models.TextChoices):
 class Endpoint(models.Model):
     """The OpenAI-compatible server that answers for a candidate.
 
-    ``revision`` counts changes after which answers may differ (URL, served name);
+    ``revision`` counts changes after which answers may differ (URL, served name, dialect);
     results carry it, so old and new answers never mix.
     """
 
     candidate = models.OneToOneField(Candidate, models.CASCADE, related_name="endpoint")
     base_url = models.CharField(_("base URL"), max_length=500)
     served_model = models.CharField(_("served model name"), max_length=300)
+    dialect = models.CharField(_("server software"), max_length=30, default=GENERIC)
     key_encrypted = models.TextField(blank=True, editable=False)
     key_last_four = models.CharField(max_length=4, blank=True, editable=False)
     concurrency = models.PositiveSmallIntegerField(
@@ -101,6 +103,11 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.served_model} @ {self.host}"
+
+    @property
+    def software(self) -> str:
+        """The name of the server's software."""
+        return DIALECTS[self.dialect].label
 
     @property
     def host(self) -> str:

@@ -63,6 +63,16 @@ def test_a_key_is_forgotten_when_the_server_moves(ask: Asking) -> None:
     assert (moved["has_key"], moved["revision"]) == (False, 2)
 
 
+def test_the_software_of_a_server_is_named_and_kept(ask: Asking) -> None:
+    made = ask.post("/candidates", NEW | {"dialect": "llama.cpp"}).json()
+    path = f"/candidates/{made['id']}/endpoint"
+    same = {"base_url": NEW["base_url"], "served_model": "alder"}
+    assert made["endpoint"]["dialect"] == "llama.cpp"
+    assert ask.send("put", path, same).json()["dialect"] == "llama.cpp"
+    assert ask.send("put", path, same | {"dialect": "vllm"}).json()["revision"] == 2
+    assert ask.send("put", path, same | {"dialect": "unheard-of"}).status_code == 422
+
+
 def test_facts_change_one_by_one(ask: Asking) -> None:
     pk = ask.post("/candidates", NEW | {"licence": "MIT", "api_key": CANARY}).json()["id"]
     found = ask.send("patch", f"/candidates/{pk}", {"parameters": 8.5}).json()

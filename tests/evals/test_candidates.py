@@ -126,6 +126,8 @@ def test_an_empty_key_removes_it(endpoint: Endpoint) -> None:
     [
         ({"base_url": "http://127.0.0.1:8000/v2"}, 1),
         ({"served_model": "viking-2"}, 1),
+        ({"dialect": "tgi"}, 1),
+        ({"dialect": "generic"}, 0),
         ({"concurrency": 32}, 0),
         ({"api_key": "another-key"}, 0),
         ({"base_url": "http://127.0.0.1:8000/v1/"}, 0),
@@ -138,6 +140,12 @@ def test_the_revision_grows_when_answers_may_differ(
     endpoint.refresh_from_db()
     assert endpoint.revision == 1 + grown
     assert (endpoint.verified is None) == bool(grown)  # the old check says nothing any more
+
+
+def test_a_change_without_a_word_on_the_software_keeps_it(endpoint: Endpoint) -> None:
+    change(endpoint, dialect="tgi")
+    change(endpoint, concurrency=32)
+    assert candidates.spec(endpoint).dialect == "tgi"
 
 
 def test_a_change_queues_a_check_of_the_new_revision(endpoint: Endpoint) -> None:
