@@ -262,6 +262,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": os.environ.get("PORTAL_LOG_LEVEL") or "INFO"},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # a refusal or a wrong form is no fault of ours
         "axes": {"level": "WARNING"},  # it tells each sign-in, in masked words
         "celery.worker.request": {"level": "WARNING"},  # expired sweeps
         "httpx2": {"level": "WARNING"},  # each prompt of the playground

@@ -18,7 +18,7 @@ from django.db.models import Case, F, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from workers import broker
+from workers import broker, shutdown
 from workers.models import FINISHED, MAX_ATTEMPTS, Job, JobQuerySet, JobState, job_models
 from workers.progress import Cancelled, JobError, LeaseLost, Progress, Stopping, lease_end
 
@@ -88,8 +88,12 @@ def resume(job: Job, *, also_done: bool = False) -> bool:
 def claim(model: type[Job], pk: int) -> Progress | None:
     """Take the job for this worker, or None when it is not to be had.
 
-    One conditional UPDATE decides, so of several workers exactly one gets it.
+    One conditional UPDATE decides, so of several workers exactly one gets it. A worker
+    that is going down takes nothing more and leaves the message to the next one.
     """
+    if shutdown.announced():
+        broker.poke(model.task_name, pk)
+        return None
     now, token = timezone.now(), uuid.uuid4().hex
     won = (
         model.objects.claimable(now)

@@ -213,6 +213,7 @@ class Supervisor:
             for child in reversed(self._children):
                 child.start_at = None
                 if child.alive:
+                    self._say(f"waiting for {child.name} to end")
                     self._stop_one(child)
         finally:
             self._stopped.set()

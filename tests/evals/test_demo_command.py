@@ -53,7 +53,8 @@ def test_a_second_start_keeps_the_results_and_asks_nothing_again(tmp_path: Path)
         asked = sum(stub.asked(r"(?s)(.+)").values())
         again = demo(tmp_path, "--endpoint", stub.base_url)
         assert report(again)["candidates"] == found["candidates"]
-        assert "password" not in again.stdout  # shown once
+        assert "with the password" not in again.stdout
+        assert "manage.py person password admin" in again.stdout
         assert sum(stub.asked(r"(?s)(.+)").values()) == asked
 
 

@@ -58,6 +58,15 @@ def test_it_claims_a_queued_job_once(errand: Errand) -> None:
     assert jobs.claim(Errand, errand.pk) is None
 
 
+def test_a_worker_that_is_going_down_leaves_the_job_to_the_next(
+    errand: Errand, pokes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "announced", lambda: True)
+    assert jobs.claim(Errand, errand.pk) is None
+    errand.refresh_from_db()
+    assert (errand.state, pokes) == (JobState.QUEUED, [errand.pk])
+
+
 def test_it_claims_nothing_that_is_finished_or_cancelled(errand: Errand) -> None:
     for state in (JobState.DONE, JobState.FAILED, JobState.CANCELLED):
         put(errand, state=state)

@@ -26,7 +26,13 @@ from evals.models import Candidate, Part, Probe, Run, Sample, Suite
 from evals.models.suites import Scoring
 from portal.accounts.models import Project
 from portal.accounts.people import default_project
-from workers.management.commands.up import add_portal, first_admin, prepare
+from workers.management.commands.up import (
+    PASSWORD_HINT,
+    add_web,
+    add_workers,
+    first_admin,
+    prepare,
+)
 from workers.models import JobState
 from workers.processes import port_is_free
 from workers.supervisor import Supervisor, SupervisorError
@@ -71,12 +77,12 @@ class Command(BaseCommand):
             allow(endpoint)
         prepare()
         if password := first_admin():
-            self.say(f"Sign in as admin with the password {password} (shown once)")
+            self.say(signing_in(password))
         project = default_project()
         suite = suites.install(project, "demo")
         with ExitStack() as stack:
             supervisor = stack.enter_context(Supervisor(out=self.say))
-            add_portal(supervisor, host, port, settings.WORKER_PROCESSES)
+            add_web(supervisor, host, port)
             try:
                 supervisor.start()
                 self.say(f"Prüfstand runs at http://{host}:{port}/")
@@ -84,11 +90,16 @@ class Command(BaseCommand):
                     served = self.theirs(endpoint, options["api_key"], options["model"])
                 else:
                     served = stack.enter_context(self.ours(project))
+                # Workers start after the model servers and stop before them: an unfinished
+                # run would otherwise ask servers that are not there.
+                stack.callback(supervisor.stop)
+                add_workers(supervisor, settings.WORKER_PROCESSES)
                 found = self.measure(project, suite, served)
             except (SupervisorError, ServerFailed, demo_models.Unavailable) as error:
                 raise CommandError(str(error)) from None
             url = f"http://{host}:{port}{reverse('evals:board', args=[suite.slug])}"
             self.say(f"Leaderboard: {url}")
+            self.say(signing_in(password))
             if once:
                 report = summary(suite, found)
                 report |= {"leaderboard": url, "wall_seconds": round(monotonic() - started, 1)}
@@ -199,6 +210,13 @@ class Command(BaseCommand):
             return runs.start(candidate, suite, scoring=Scoring.GENERATE)
         except runs.CannotStart as error:
             raise CommandError(f"{candidate.name}: {error}") from None
+
+
+def signing_in(password: str | None) -> str:
+    """How to get in, as long as this start knows the password of the first person."""
+    if password:
+        return f"Sign in as admin with the password {password} (kept nowhere)"
+    return PASSWORD_HINT
 
 
 def fingerprint(folder: Path) -> str:

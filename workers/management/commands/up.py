@@ -15,6 +15,8 @@ from portal.accounts import people
 from workers import processes
 from workers.supervisor import Supervisor, SupervisorError
 
+PASSWORD_HINT = "Sign in as before. A new password: manage.py person password admin"
+
 
 class Command(BaseCommand):
     help = "Run the portal: web, worker and beat in the foreground. Ctrl-C stops all of them."
@@ -43,6 +45,8 @@ class Command(BaseCommand):
             except SupervisorError as error:
                 raise CommandError(str(error)) from None
             self.stdout.write(f"Prüfstand runs at http://{shown(host)}:{port}/ · Ctrl-C stops it")
+            if not password:
+                self.stdout.write(PASSWORD_HINT)
             supervisor.wait()
 
 
@@ -62,7 +66,16 @@ def first_admin() -> str | None:
 
 def add_portal(supervisor: Supervisor, host: str, port: int, workers: int) -> None:
     """Add web, worker and beat, with the settings of this process."""
+    add_web(supervisor, host, port)
+    add_workers(supervisor, workers)
+
+
+def add_web(supervisor: Supervisor, host: str, port: int) -> None:
     supervisor.add("web", processes.web(host, port), ready=lambda: processes.answers(host, port))
+
+
+def add_workers(supervisor: Supervisor, workers: int) -> None:
+    """Also while the supervisor runs: it starts what is added."""
     supervisor.add("worker", processes.worker(workers))
     supervisor.add("beat", processes.beat(settings.DATA_DIR / "beat" / "schedule"))
 
