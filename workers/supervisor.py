@@ -5,7 +5,7 @@
         processes.start()
         processes.wait()
 
-Leaving the block stops what was started, the latest first. SIGINT, SIGTERM and SIGHUP
+Leaving the block stops what was started, all at once. SIGINT, SIGTERM and SIGHUP
 leave it, quietly; ``interrupted`` tells.
 """
 
@@ -117,7 +117,7 @@ class Supervisor:
             sleep(0.2)
 
     def stop(self) -> None:
-        """Stop all children, the latest first: warm, then cold, then by force."""
+        """Stop all children at once: warm, then cold, then by force."""
         self._stopping = True  # a further signal now only hurries
         if self._keeper is None or self._stopped.is_set():
             return
@@ -209,25 +209,30 @@ class Supervisor:
         child.pause = min(LONGEST_PAUSE, child.pause * 2)
 
     def _stop_all(self) -> None:
+        running = [child for child in reversed(self._children) if child.alive]
         try:
-            for child in reversed(self._children):
+            for child in self._children:
                 child.start_at = None
-                if child.alive:
-                    self._say(f"waiting for {child.name} to end")
-                    self._stop_one(child)
+            for child in running:  # all at once: their goodbyes take seconds each
+                assert child.process
+                os.kill(child.process.pid, signal.SIGTERM)
+            deadline = monotonic() + self._grace
+            for child in running:
+                self._finish(child, deadline)
         finally:
             self._stopped.set()
 
-    def _stop_one(self, child: Child) -> None:
+    def _finish(self, child: Child, deadline: float) -> None:
+        """Await the end of a child that has its signal: warm, then cold, then by force."""
         assert child.process
-        for number, seconds in ((signal.SIGTERM, self._grace), (signal.SIGQUIT, COLD_SECONDS)):
-            if self._has_ended(child):
-                break
-            os.kill(child.process.pid, number)
-            deadline = monotonic() + seconds
-            while monotonic() < deadline and not self._has_ended(child):
-                if self._hurry and number is signal.SIGTERM:
-                    break
+        if not self._has_ended(child):
+            self._say(f"waiting for {child.name} to end")
+        while monotonic() < deadline and not self._hurry and not self._has_ended(child):
+            sleep(0.05)
+        if not self._has_ended(child):
+            os.kill(child.process.pid, signal.SIGQUIT)
+            cold = monotonic() + COLD_SECONDS
+            while monotonic() < cold and not self._has_ended(child):
                 sleep(0.05)
         self._reap(child)
 

@@ -90,15 +90,19 @@ def test_it_leaves_no_process_after_stop(tmp_path: Path) -> None:
     wait_until(lambda: all(map(gone, numbers(tmp_path))), "nothing is left", 5)
 
 
-def test_it_stops_the_latest_first(tmp_path: Path) -> None:
-    order = tmp_path / "order"
+def test_it_tells_all_at_once_to_stop(tmp_path: Path) -> None:
+    told = tmp_path / "told"
     with Supervisor(out=lambda _: None) as supervisor:
-        for name in ("server", "worker"):
-            note = f"open({str(order)!r}, 'a').write('{name} '); raise SystemExit"
+        for name in ("web", "worker"):
+            note = (
+                f"import time; open({str(told)!r}, 'a').write(f'{{time.monotonic()}} '); "
+                "time.sleep(3); raise SystemExit"
+            )
             argv = child(tmp_path, name, on_term=note)
             supervisor.add(name, argv, ready=started(tmp_path, name=name))
         supervisor.start()
-    assert order.read_text() == "worker server "
+    first, second = map(float, told.read_text().split())
+    assert abs(second - first) < 2  # neither waited for the other's three seconds
 
 
 def test_it_ends_a_child_that_does_not_listen(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Command(BaseCommand):
             allow(endpoint)
         prepare()
         if password := first_admin():
-            self.say(signing_in(password))
+            self.say(f"Sign in as admin with the password {password} (shown once)")
         project = default_project()
         suite = suites.install(project, "demo")
         with ExitStack() as stack:
@@ -99,7 +99,7 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from None
             url = f"http://{host}:{port}{reverse('evals:board', args=[suite.slug])}"
             self.say(f"Leaderboard: {url}")
-            self.say(signing_in(password))
+            self.say(PASSWORD_HINT)
             if once:
                 report = summary(suite, found)
                 report |= {"leaderboard": url, "wall_seconds": round(monotonic() - started, 1)}
@@ -210,13 +210,6 @@ class Command(BaseCommand):
             return runs.start(candidate, suite, scoring=Scoring.GENERATE)
         except runs.CannotStart as error:
             raise CommandError(f"{candidate.name}: {error}") from None
-
-
-def signing_in(password: str | None) -> str:
-    """How to get in, as long as this start knows the password of the first person."""
-    if password:
-        return f"Sign in as admin with the password {password} (kept nowhere)"
-    return PASSWORD_HINT
 
 
 def fingerprint(folder: Path) -> str:

@@ -15,7 +15,7 @@ from portal.accounts import people
 from workers import processes
 from workers.supervisor import Supervisor, SupervisorError
 
-PASSWORD_HINT = "Sign in as before. A new password: manage.py person password admin"
+PASSWORD_HINT = "Password forgotten? A new one: manage.py person password admin"
 
 
 class Command(BaseCommand):
@@ -45,8 +45,7 @@ class Command(BaseCommand):
             except SupervisorError as error:
                 raise CommandError(str(error)) from None
             self.stdout.write(f"Prüfstand runs at http://{shown(host)}:{port}/ · Ctrl-C stops it")
-            if not password:
-                self.stdout.write(PASSWORD_HINT)
+            self.stdout.write(PASSWORD_HINT)
             supervisor.wait()
 
 
