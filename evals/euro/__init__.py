@@ -1,0 +1,1 @@
+"""The European task set: families by languages by wordings, for lm-eval. Knows no Django."""
