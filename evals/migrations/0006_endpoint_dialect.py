@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evals', '0003_sums'),
+        ('evals', '0005_benchmark_source'),
     ]
 
     operations = [

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("evals", "0003_sums")]
+    dependencies = [("evals", "0004_letter_scoring")]
     operations = [
         migrations.AddField(
             model_name="benchmark",
