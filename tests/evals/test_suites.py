@@ -89,7 +89,10 @@ def test_it_names_what_is_wrong_with_the_suite(
         ({"task": {}}, "benchmarks[0].task is missing"),
         ({"task": ["x"]}, "benchmarks[0].task is not a mapping"),
         ({"options": 3}, "benchmarks[0].options is not a mapping"),
-        ({"scoring": "guess"}, "benchmarks[0].scoring is 'guess'; write one of options, generate"),
+        (
+            {"scoring": "guess"},
+            "benchmarks[0].scoring is 'guess'; write one of options, letter, generate",
+        ),
         ({"engine": "abacus"}, "abacus"),
         ({"rows": []}, "empty"),
         ({"metric": "f1"}, "metric_list"),
