@@ -28,6 +28,15 @@ def say_rules(form: forms.Form, first: str, again: str) -> None:
     form.fields[again].label, form.fields[again].help_text = _("The same again"), ""
 
 
+class FaultsAtFirst:
+    """What is wrong with a new password stands below it, not below its repetition."""
+
+    def validate_password_for_user(
+        self, user: User, password_field_name: str = "password2"
+    ) -> None:
+        super().validate_password_for_user(user, password_field_name.replace("2", "1"))
+
+
 class SignInForm(AuthenticationForm):
     """Name and password; the field names are those that password managers know."""
 
@@ -42,7 +51,7 @@ class SignInForm(AuthenticationForm):
         self.fields["username"].widget.attrs |= NAME_FIELD
 
 
-class JoinForm(UserCreationForm):
+class JoinForm(FaultsAtFirst, UserCreationForm):
     """A new person behind an invitation chooses name and password."""
 
     class Meta:
@@ -63,13 +72,13 @@ class JoinForm(UserCreationForm):
         return name
 
 
-class NewPasswordForm(SetPasswordForm):
+class NewPasswordForm(FaultsAtFirst, SetPasswordForm):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         say_rules(self, "new_password1", "new_password2")
 
 
-class ChangePasswordForm(PasswordChangeForm):
+class ChangePasswordForm(FaultsAtFirst, PasswordChangeForm):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         say_rules(self, "new_password1", "new_password2")
@@ -132,7 +141,10 @@ class KeyForm(forms.Form):
         label=_("Name"), max_length=120, help_text=_("What uses it, such as “nightly CI”.")
     )
     scopes = forms.MultipleChoiceField(
-        label=_("It may"), choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+        label=_("It may"),
+        choices=Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one.")},
     )
     days = forms.ChoiceField(label=_("It expires"), choices=list(LIFETIMES.items()), initial="90")
 

@@ -44,7 +44,7 @@ def issue(
     )
     audit.record(
         project, "api_key.issue", key, by=by,
-        prefix=key.prefix, scopes=key.scopes, expires_at=expires_at,
+        prefix=key.prefix, scopes=key.scopes, expires_at=_day(expires_at),
     )  # fmt: skip
     return key, secret
 
@@ -77,6 +77,10 @@ def revoke(key: ApiKey, *, by: User | None) -> bool:
 def digest(secret: str) -> str:
     """What is kept of ``secret``, and looked up."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _day(moment: datetime | None) -> str | None:
+    return moment and moment.date().isoformat()
 
 
 def _used(key: ApiKey) -> None:

@@ -24,6 +24,7 @@ urlpatterns = [
     path("settings/members/<int:pk>/remove/", project.remove, name="member_remove"),
     path("settings/members/<int:pk>/password/", project.password_link, name="member_password"),
     path("settings/invitations/", project.invite, name="invite"),
+    path("settings/link/", project.link, name="link"),
     path("settings/invitations/<int:pk>/revoke/", project.revoke, name="invitation_revoke"),
     path("settings/keys/", keys.index, name="keys"),
     path("settings/keys/<int:pk>/revoke/", keys.revoke, name="key_revoke"),

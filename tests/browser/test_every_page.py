@@ -148,9 +148,11 @@ PAGES: dict[str, list[Look]] = {
     ],
     "accounts:project_settings": [
         Look("project"),
+        Look("project-remove", "/settings/project/", act=click(".people .danger")),
+    ],
+    "accounts:link": [
         Look("project-new-link", "/settings/project/", act=send(INVITE)),
         Look("project-password-link", "/settings/project/", act=send(NEW_PASSWORD)),
-        Look("project-remove", "/settings/project/", act=click(".people .danger")),
     ],
     "accounts:project_new": [
         Look("project-new"),

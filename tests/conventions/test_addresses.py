@@ -84,6 +84,7 @@ ADDRESSES = {
     "accounts:member_remove": post(Role.ADMIN, "membership"),
     "accounts:member_password": post(Role.ADMIN, "membership"),
     "accounts:invite": post(Role.ADMIN),
+    "accounts:link": Address(Role.ADMIN),
     "accounts:invitation_revoke": post(Role.ADMIN, "invitation"),
     "accounts:keys": Address(Role.ADMIN, BOTH),
     "accounts:key_revoke": post(Role.ADMIN, "key"),

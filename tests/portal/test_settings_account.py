@@ -65,8 +65,11 @@ def make_key(client: Client, **changes: Any) -> Any:
 
 
 def test_a_key_is_shown_once_and_works(as_alice: Client) -> None:
-    page = make_key(as_alice)
+    assert make_key(as_alice).status_code == 302
+    waiting = dict(as_alice.session.items())
+    page = as_alice.get(reverse("accounts:keys"))
     secret = page.context["secret"]
+    assert waiting["new_key"] and secret not in str(waiting)
     assert secret in page.text and "no-store" in page["Cache-Control"]
     key = keys.find(secret)
     assert key.scopes == ["read", "run"]
@@ -140,3 +143,9 @@ def test_the_log_takes_the_same_queries_for_many_lines(
     )
     with django_assert_max_num_queries(9):
         assert len(shown(as_alice, page="3")) == 50
+
+
+def test_what_is_wrong_with_a_new_password_stands_below_it(as_erik: Client) -> None:
+    form = {"old_password": "x", "new_password1": "short", "new_password2": "short"}
+    errors = as_erik.post(reverse("accounts:password"), form).context["form"].errors
+    assert "new_password1" in errors and "new_password2" not in errors

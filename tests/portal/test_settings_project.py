@@ -95,6 +95,9 @@ def test_a_link_is_shown_once(as_alice: Client, project: Project) -> None:
     address = page.context["address"]
     token = address.rstrip("/").rpartition("/")[2]
     assert address in page.text and "no-store" in page["Cache-Control"]
+    assert "Role: Rater. For rita@example.org." in page.text
+    again = as_alice.get(reverse("accounts:link"), follow=True)
+    assert token not in again.text and Invitation.objects.count() == 1
     assert invitations.find(token).role == Role.RATER
     listed = as_alice.get(reverse("accounts:project_settings")).text
     assert "rita@example.org" in listed and token not in listed

@@ -10,12 +10,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from portal.accounts import invitations, members, projects
+from portal.accounts import invitations, members, once, projects
 from portal.accounts.forms import InvitationForm, ProjectForm, RoleForm
 from portal.accounts.models import Invitation, Membership, Project, Role
 from portal.accounts.permissions import MEMBER, SESSION_KEY, demand_superuser, fetch, require
+
+NEW = "new_link"
 
 
 @require(Role.ADMIN)
@@ -83,6 +85,20 @@ def invite(request: HttpRequest) -> HttpResponse:
     return _link(request, *made)
 
 
+@require_GET
+@require(Role.ADMIN)
+@never_cache
+def link(request: HttpRequest) -> HttpResponse:
+    """A link that was just made; there is no way back to it."""
+    made = once.take(request, NEW)
+    rows = request.project.invitations.select_related("user")
+    found = rows.filter(pk=made.get("invitation")).first()
+    if found is None:
+        return redirect("accounts:project_settings")
+    address = request.build_absolute_uri(reverse("accounts:invitation", args=[made["token"]]))
+    return render(request, "accounts/link.html", {"invitation": found, "address": address})
+
+
 @require_POST
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     invitation = fetch(request, Invitation.objects, Role.ADMIN, pk=pk)
@@ -116,6 +132,6 @@ def _page(request: HttpRequest, **forms: Any) -> HttpResponse:
 
 
 def _link(request: HttpRequest, invitation: Invitation, token: str) -> HttpResponse:
-    """The page that shows a link; there is no way back to it."""
-    address = request.build_absolute_uri(reverse("accounts:invitation", args=[token]))
-    return render(request, "accounts/link.html", {"invitation": invitation, "address": address})
+    """To the page that shows the link, so that reloading it makes no second one."""
+    once.keep(request, NEW, {"invitation": invitation.pk, "token": token})
+    return redirect("accounts:link")

@@ -78,6 +78,9 @@ document.addEventListener("keydown", (event) => {
   } else hideTip();
 });
 
+// ── A form that came back: to the first field with a fault ──
+$("[aria-invalid='true']")?.focus();
+
 // ── Keys, declared in the markup: <label data-key="1">, <button data-key="Enter"> ──
 // Never while typing, with a modifier, with a dialog open or while the part reloads.
 const typing = (element) =>
