@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from evals import candidates, leaderboard, runs
-from evals.engines import BenchmarkSpec, lm_eval
+from evals.engines import BenchmarkSpec, _asking, lm_eval
 from evals.models import Benchmark, Candidate, Part, Probe, Sample
 from evals.models.suites import SuiteFrozen
 from portal.accounts.models import Project
@@ -94,19 +94,19 @@ def test_a_cancel_does_not_wait_until_the_prompts_are_built(
 def test_a_document_that_cannot_be_scored_is_an_error_of_its_own(
     project: Project, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = lm_eval._score
+    score = _asking._score
 
-    def stumble(task: object, document: lm_eval._Document) -> dict[str, float]:
+    def stumble(task: object, document: _asking.Document) -> dict[str, float]:
         if document.doc_id == 3:
             raise ZeroDivisionError("an odd answer")
         return score(task, document)
 
-    monkeypatch.setattr(lm_eval, "_score", stumble)
+    monkeypatch.setattr(_asking, "_score", stumble)
     run = carry_out(runs.start(candidate, make_suite(project, answer(rows=answer_rows(40)))))
     assert (run.state, run.done, run.errors) == (JobState.DONE, 39, 1)
     sample = Sample.objects.get(doc_id=3)
     assert (sample.error_kind, sample.value) == ("scoring", None)
-    monkeypatch.setattr(lm_eval, "_score", score)
+    monkeypatch.setattr(_asking, "_score", score)
     runs.resume(run)
     assert carry_out(run).errors == 0
 
