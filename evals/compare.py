@@ -294,6 +294,14 @@ def samples_of(found: Comparison, page: Sequence[Flip]) -> list[list[Sample | No
     ]
 
 
+COLUMNS = {
+    "suite": str, "suite_version": int, "compared_to": str, "benchmark": str, "language": str,
+    "scoring": str, "metric": str, "model": str, "value": float, "low": float, "high": float,
+    "valid": bool, "difference": float, "difference_low": float, "difference_high": float,
+    "real": bool, "p_mcnemar": float, "samples_shared": int, "samples_different": int, "run": int,
+}  # fmt: skip
+
+
 def records(found: Comparison) -> list[dict[str, Any]]:
     """``found`` as flat records, one per benchmark and candidate, "overall" first.
 

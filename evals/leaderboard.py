@@ -217,6 +217,14 @@ def refresh(suite: Suite) -> None:
     _places(suite, views, _cells(benchmarks))
 
 
+COLUMNS = {
+    "suite": str, "suite_version": int, "model": str, "rank_best": int, "rank_worst": int,
+    "benchmark": str, "language": str, "scoring": str, "metric": str, "value": float,
+    "low": float, "high": float, "method": str, "answered": int, "asked": int, "valid": bool,
+    "run": int,
+}  # fmt: skip
+
+
 def records(found: Board) -> list[dict[str, Any]]:
     """``found`` as flat records, one per candidate and benchmark plus one "overall" each.
 

@@ -13,11 +13,16 @@ from django.views.decorators.http import require_GET, require_POST
 from portal.accounts import audit
 from portal.accounts.models import Project, Role
 from portal.accounts.permissions import fetch, require
+from portal.ui import downloads
 from portal.ui.htmx import page_or_part, unchanged, wants_part
 from workers import jobs
 from workers.models import Job, job_models
 
 RECENT = 20
+COLUMNS = {
+    "job": str, "title": str, "state": str, "done": int, "failed": int, "total": int,
+    "queued_at": datetime, "started_at": datetime, "finished_at": datetime, "message": str,
+}  # fmt: skip
 
 
 @require_GET
@@ -25,6 +30,9 @@ RECENT = 20
 def activity(request: HttpRequest) -> HttpResponse:
     """Active and recent jobs of the project; 204 while nothing has changed."""
     active, recent = listing(request.project)
+    if downloads.asked(request):
+        rows = map(_record, [*active, *recent])
+        return downloads.table(request, "activity.export", "activity", rows, COLUMNS)
     version = fingerprint([*active, *recent])
     if wants_part(request) and request.GET.get("v") == version:
         return unchanged()
@@ -77,6 +85,20 @@ def listing(project: Project) -> tuple[list[Job], list[Job]]:
     for job in [*active, *ended]:
         job.count_up()
     return sorted(active, key=_queued), sorted(ended, key=_finished, reverse=True)[:RECENT]
+
+
+def _record(job: Job) -> dict[str, object]:
+    times = ("queued_at", "started_at", "finished_at")
+    return {
+        "job": f"{job.label}/{job.pk}",
+        "title": job.title,
+        "state": job.state,
+        "done": job.done,
+        "failed": job.errors,
+        "total": job.total,
+        **{name: getattr(job, name) for name in times},
+        "message": job.message or None,
+    }
 
 
 def fingerprint(shown: Iterable[Job]) -> str:

@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from evals import candidates, history
+from evals import candidates, history, tables
 from evals.forms import CandidateForm, PriceForm
 from evals.models import Candidate, Run
 from evals.models.candidates import Checked
@@ -22,7 +22,7 @@ from evals.spending import with_spending
 from evals.templatetags.evals import points, span
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
-from portal.ui import charts
+from portal.ui import charts, downloads
 from portal.ui.htmx import page_or_part, unchanged, wants_part
 from portal.ui.tables import Sort, sort_of
 
@@ -46,6 +46,9 @@ def index(request: HttpRequest) -> HttpResponse:
     choice = _choice(request)
     sort = sort_of(request, SORTS, default="model")
     found = _sorted([candidate for candidate in everyone if choice.holds(candidate)], sort)
+    if downloads.asked(request):
+        rows = tables.models(found)
+        return downloads.table(request, "candidate.list", "models", rows, tables.MODELS)
     context = {
         "page": Paginator(found, 50).get_page(request.GET.get("page")),
         "any": bool(everyone),

@@ -14,11 +14,10 @@ from evals.models import Benchmark, Candidate, Sample, Suite
 from evals.templatetags.evals import language_name, points, signed
 from evals.views.leaderboard import MANY_COLUMNS
 from evals.words import ability, titled
-from portal import tables
-from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
-from portal.ui import charts
+from portal.ui import charts, downloads
+from portal.ui.downloads import Download
 
 SAMPLES = 25  # on one page
 # What parts the benchmarks → how the address says "a row for each", and the words of the tab.
@@ -38,6 +37,8 @@ def detail(request: HttpRequest) -> HttpResponse:
     if suite is None:
         return render(request, "evals/compare/detail.html", context)
     found = compare.compare(suite, chosen)
+    if downloads.asked(request):
+        return _table(request, found)
     show, benchmark = _filter(request)
     lines = _lines(request, found)
     every = compare.flips(found, benchmark)
@@ -58,22 +59,13 @@ def detail(request: HttpRequest) -> HttpResponse:
     return render(request, "evals/compare/detail.html", context)
 
 
-@require(Role.VIEWER)
-def download(request: HttpRequest, kind: str) -> HttpResponse:
-    if kind not in tables.WRITERS:
-        raise Http404
-    chosen = _chosen(request)
-    suite, _suites = _suite(request, chosen)
-    if suite is None:
-        return redirect("evals:compare")
-    writer = tables.WRITERS[kind]
-    rows = compare.records(compare.compare(suite, chosen))
-    names = [candidate.name for candidate in chosen]
-    audit.record(request.project, "compare.export", suite, by=request.user, models=names)
-    response = HttpResponse(writer.write(rows), content_type=writer.content_type)
-    name = f"compare-{suite.slug}-v{suite.version}.{kind}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+def _table(request: HttpRequest, found: Comparison) -> Download:
+    suite, models = found.suite, [candidate.name for candidate in found.candidates]
+    name = f"compare-{suite.slug}-v{suite.version}"
+    rows = compare.records(found)
+    return downloads.table(
+        request, "compare.export", name, rows, compare.COLUMNS, target=suite, models=models
+    )
 
 
 @require(Role.VIEWER)

@@ -15,11 +15,10 @@ from evals.leaderboard import Board, Models, Place, Row, View
 from evals.models import Suite
 from evals.models.suites import Scoring
 from evals.templatetags.evals import points, span
-from portal import tables
-from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
-from portal.ui import charts
+from portal.ui import charts, downloads
+from portal.ui.downloads import Download
 from portal.ui.htmx import page_or_part
 from portal.ui.tables import Sort, sort_of
 
@@ -44,6 +43,8 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     found = leaderboard.board(suite, view, by_language=columns == "languages")
     sort = sort_of(request, {"model", "overall", *_keys(found, columns)}, default="-overall")
     kept = [row for row in found.rows if models.holds(row.candidate)]
+    if downloads.asked(request):
+        return _table(request, replace(found, rows=kept))
     rows = _sorted(kept, found, sort)
     context = {
         "suite": suite,
@@ -65,20 +66,13 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     return page_or_part(request, "evals/leaderboard/detail.html", context, part="board")
 
 
-@require(Role.VIEWER)
-def download(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
-    suite, _versions = _suite(request, slug)
-    if kind not in tables.WRITERS:
-        raise Http404
-    found, models = leaderboard.board(suite, _view(request, suite)), _models(request)
-    kept = [row for row in found.rows if models.holds(row.candidate)]
-    rows = leaderboard.records(replace(found, rows=kept))
-    writer = tables.WRITERS[kind]
-    response = HttpResponse(writer.write(rows), content_type=writer.content_type)
-    audit.record(request.project, "leaderboard.export", suite, by=request.user, format=kind)
-    name = f"leaderboard-{suite.slug}-v{suite.version}.{kind}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+def _table(request: HttpRequest, found: Board) -> Download:
+    suite = found.suite
+    name = f"leaderboard-{suite.slug}-v{suite.version}"
+    rows = leaderboard.records(found)
+    return downloads.table(
+        request, "leaderboard.export", name, rows, leaderboard.COLUMNS, target=suite
+    )
 
 
 def _suite(request: HttpRequest, slug: str) -> tuple[Suite, list[Suite]]:

@@ -23,10 +23,9 @@ from django.views.decorators.http import require_POST
 from evals import playground
 from evals.forms import PlaygroundForm
 from evals.models import Candidate, KeptQuestion
-from portal import tables
-from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import fetch, require
+from portal.ui import downloads
 from portal.ui.htmx import wants_part
 
 REMEMBERED = "playground"  # in the session: the models and settings of the last prompt
@@ -108,12 +107,8 @@ def download(request: HttpRequest, kind: str) -> HttpResponse:
     if kind not in FILES:
         raise Http404
     rows = KeptQuestion.objects.filter(project=request.project).select_related("candidate")
-    writer = tables.WRITERS[kind]
-    content = writer.write(playground.records(rows, kind))
-    audit.record(request.project, "question.export", by=request.user, kind=kind)
-    response = HttpResponse(content, content_type=writer.content_type)
-    response["Content-Disposition"] = f'attachment; filename="kept-questions.{kind}"'
-    return response
+    found = playground.records(rows, kind)
+    return downloads.table(request, "question.export", "kept-questions", found, kind=kind)
 
 
 @require_POST

@@ -6,12 +6,12 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import F, Prefetch
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from evals import exports, forecasts, runs
+from evals import exports, forecasts, runs, tables
 from evals.forecasts import Forecast
 from evals.forms import RunForm
 from evals.models import Part, Run, Sample, Score, Suite
@@ -20,6 +20,8 @@ from evals.spending import spent, with_spending
 from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
+from portal.tables import Columns, Rows
+from portal.ui import downloads
 from portal.ui.htmx import page_or_part, unchanged
 
 
@@ -29,9 +31,11 @@ def get_run(request: HttpRequest, pk: int) -> Run:
 
 @require(Role.VIEWER)
 def index(request: HttpRequest) -> HttpResponse:
-    page = Paginator(Run.objects.in_project(request.project).for_list(), 50).get_page(
-        request.GET.get("page")
-    )
+    every = Run.objects.in_project(request.project).for_list()
+    if downloads.asked(request):
+        rows = tables.runs(every.iterator(tables.AT_ONCE))
+        return downloads.table(request, "run.list", "runs", rows, tables.RUNS)
+    page = Paginator(every, 50).get_page(request.GET.get("page"))
     page.object_list = with_spending(page.object_list)
     return render(request, "evals/runs/index.html", {"page": page})
 
@@ -110,9 +114,22 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     name = request.GET.get("benchmark", "")
     context = _progress(run)
     shown = [part for part in context["parts"] if name in ("", part.benchmark.name)]
+    if downloads.asked(request, "scores"):
+        rows = tables.scores(run, context["parts"])
+        return _table(request, run, "scores", rows, tables.SCORES)
+    if downloads.asked(request, "samples"):
+        rows = tables.samples(run, SampleList(shown, show))
+        return _table(request, run, "samples", rows, tables.SAMPLES)
     page = Paginator(SampleList(shown, show), 50).get_page(request.GET.get("page"))
     context |= {"page": page, "show": show, "benchmark": name}
     return render(request, "evals/runs/detail.html", context)
+
+
+def _table(
+    request: HttpRequest, run: Run, name: str, rows: Rows, columns: Columns
+) -> downloads.Download:
+    file = f"run-{run.pk}-{name}"
+    return downloads.table(request, "run.export", file, rows, columns, target=run, table=name)
 
 
 @require(Role.VIEWER)
@@ -165,12 +182,12 @@ def _figures(parts: list[Part]) -> dict[str, float | None]:
 
 
 @require(Role.VIEWER)
-def download(request: HttpRequest, pk: int) -> FileResponse:
+def download(request: HttpRequest, pk: int) -> downloads.Download:
     """The run as lm-eval's result files."""
     run = get_run(request, pk)
     audit.record(request.project, "run.export", run, by=request.user, format="lm-eval")
     name = f"run-{run.pk}-lm-eval.zip"
-    return FileResponse(exports.lm_eval_files(run), as_attachment=True, filename=name)
+    return downloads.Download(exports.lm_eval_files(run), as_attachment=True, filename=name)
 
 
 @require_POST

@@ -11,10 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from evals import forecasts, suites
+from evals import forecasts, suites, tables
 from evals.models import Benchmark, Run, Sample, Suite
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
+from portal.ui import downloads
 
 QUESTIONS = 10  # on one page
 
@@ -35,6 +36,9 @@ def index(request: HttpRequest) -> HttpResponse:
         suite.columns = list(suite.benchmarks.all())
         suite.languages = languages_of(suite.columns)
         suite.uses = tags_of(suite, suite.columns)
+    if downloads.asked(request):
+        rows = tables.suites(found)
+        return downloads.table(request, "suite.list", "suites", rows, tables.SUITES)
     installed = {(suite.slug, suite.version) for suite in found}
     missing = [entry for entry in suites.shipped() if (entry.slug, entry.version) not in installed]
     return render(request, "evals/suites/index.html", {"suites": found, "missing": missing})
@@ -57,6 +61,9 @@ def install(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     suite = get_suite(request, pk)
     benchmarks = forecasts.planned(suite)
+    if downloads.asked(request):
+        name, rows = f"suite-{suite.slug}-v{suite.version}", tables.benchmarks(suite)
+        return downloads.table(request, "suite.export", name, rows, tables.BENCHMARKS, target=suite)
     measured = Run.objects.filter(suite=suite).aggregate(
         models=Count("candidate", distinct=True), runs=Count("pk")
     )

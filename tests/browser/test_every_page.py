@@ -257,7 +257,7 @@ ERRORS = [
 NO_PAGES = {
     "healthz", "readyz", "metrics", "robots.txt", "openid_connect_callback",
     "accounts:invitation", "accounts:audit_file", "help:index", "evals:run_progress",
-    "evals:board_file", "evals:compare_file", "evals:questions_file", "evals:run_files",
+    "evals:questions_file", "evals:run_files",
     "workers:progress",
 }  # fmt: skip
 

@@ -51,7 +51,7 @@ def test_suites_runs_and_downloads_are_written_down(as_erik: Client, project: Pr
     as_erik.post(reverse("workers:cancel", args=[run.label, run.pk]))
     as_erik.post(reverse("workers:cancel", args=[run.label, run.pk]))  # nothing left to stop
     as_erik.post(reverse("evals:run_resume", args=[run.pk]))
-    as_erik.get(reverse("evals:board_file", args=[suite.slug, "csv"]))
+    as_erik.get(reverse("evals:board", args=[suite.slug]), {"format": "csv"})
     of_erik = [action for actor, action, _name in lines() if actor == "erik"]
     assert of_erik == [
         "suite.install", "run.start", "job.cancel", "run.resume", "leaderboard.export",

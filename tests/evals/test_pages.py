@@ -55,7 +55,6 @@ def pages(run: Run) -> dict[str, str]:
         "progress": reverse("evals:run_progress", args=[run.pk]),
         "sample": reverse("evals:sample", args=[run.pk, sample.pk]),
         "board": reverse("evals:board", args=["small"]),
-        "file": reverse("evals:board_file", args=["small", "csv"]),
         "methods": reverse("evals:methods"),
     }
 
@@ -242,10 +241,10 @@ def test_every_number_of_the_board_leads_to_its_run(as_vera: Client, run: Run) -
 
 def test_the_csv_holds_the_board(as_vera: Client, run: Run) -> None:
     Candidate.objects.filter(pk=run.candidate_id).update(name="=HYPERLINK(1)")
-    response = as_vera.get(reverse("evals:board_file", args=["small", "csv"]))
+    response = as_vera.get(reverse("evals:board", args=["small"]), {"format": "csv"})
     assert response.headers["Content-Type"].startswith("text/csv")
     assert 'filename="leaderboard-small-v1.csv"' in response.headers["Content-Disposition"]
-    rows = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(response.getvalue().decode("utf-8-sig"), newline="")))
     assert [row["benchmark"] for row in rows] == ["overall", "words", "colours"]
     assert {row["model"] for row in rows} == {"'=HYPERLINK(1)"}
     assert [float(row["value"]) for row in rows] == [0.5, 0.5, 0.5]
@@ -258,18 +257,19 @@ def test_the_files_show_what_the_page_shows(
 ) -> None:
     from pyarrow import parquet
 
-    found = as_vera.get(reverse("evals:board_file", args=["small", "json"]), query).json()
+    url = reverse("evals:board", args=["small"])
+    found = json.loads(as_vera.get(url, query | {"format": "json"}).getvalue())
     shown = as_vera.get(reverse("evals:board", args=["small"]), query).context["board"]
     assert {row["benchmark"] for row in found} == {
         "overall",
         *(benchmark.name for benchmark in shown.benchmarks),
     }
-    data = as_vera.get(reverse("evals:board_file", args=["small", "parquet"]), query).content
+    data = as_vera.get(url, query | {"format": "parquet"}).getvalue()
     assert parquet.read_table(io.BytesIO(data)).to_pylist() == found
 
 
 def test_there_is_no_file_of_an_unknown_kind(as_vera: Client, run: Run) -> None:
-    assert as_vera.get("/leaderboard/small/xlsx/").status_code == 404
+    assert as_vera.get("/leaderboard/small/?format=xlsx").status_code == 404
 
 
 @pytest.mark.parametrize("name", ["candidates", "suites", "runs", "leaderboard"])

@@ -281,11 +281,11 @@ def test_it_keeps_texts_that_databases_refuse(as_erik: Client, candidate: Candid
 
 def test_it_writes_kept_questions_as_files(as_erik: Client, sealed: str) -> None:
     keep(as_erik, sealed, note="=1+1")
-    lines = as_erik.get(reverse("evals:questions_file", args=["jsonl"])).content.splitlines()
+    lines = as_erik.get(reverse("evals:questions_file", args=["jsonl"])).getvalue().splitlines()
     [record] = [json.loads(line) for line in lines]
     assert record["messages"] == [{"role": "user", "content": "What is tea?"}]
     assert record["model"] == "Alder"
-    table = as_erik.get(reverse("evals:questions_file", args=["csv"])).content
+    table = as_erik.get(reverse("evals:questions_file", args=["csv"])).getvalue()
     [row] = csv.DictReader(io.StringIO(table.decode("utf-8-sig")))
     assert row["answer"] == "'=Leaves in hot water."
     assert row["note"] == "'=1+1"

@@ -116,7 +116,7 @@ def test_numbers_of_things_that_cannot_be_are_not_found(pk: str, as_alice: Clien
     for path in (
         "models/{}/", "models/{}/edit/", "suites/{}/", "runs/{}/", "runs/{}/progress/",
         "runs/1/samples/{}/", "compare/samples/{}/0/", "compare/samples/1/{}/",
-        "activity/evals.run/{}/progress/", "leaderboard/{}/", "leaderboard/{}/csv/",
+        "activity/evals.run/{}/progress/", "leaderboard/{}/", "leaderboard/{}/?format=csv",
     ):  # fmt: skip
         assert as_alice.get("/" + path.format(pk)).status_code == 404, path
     for path in ("models/{}/check/", "models/{}/price/", "runs/{}/resume/"):

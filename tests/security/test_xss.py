@@ -132,16 +132,16 @@ def test_no_form_obeys_what_was_typed(project: Project, as_alice: Client) -> Non
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_files_carry_foreign_text_as_data(kind: str, things: Things, as_alice: Client) -> None:
     pks = list(Candidate.objects.filter(runs__isnull=False).values_list("pk", flat=True))
-    for name, query in (("evals:board_file", {}), ("evals:compare_file", {"m": pks[:4]})):
-        answer = as_alice.get(url_of(name, things._replace(kind=kind)), query)
+    for name, query in (("evals:board", {}), ("evals:compare", {"m": pks[:4]}), ("evals:runs", {})):
+        answer = as_alice.get(url_of(name, things), query | {"format": kind})
         assert answer.status_code == 200
         assert answer["Content-Disposition"].startswith("attachment")
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert not answer["Content-Type"].startswith("text/html")
         if kind == "json":
-            assert PAYLOADS[0] in json.dumps(json.loads(answer.content))
+            assert PAYLOADS[0] in json.dumps(json.loads(answer.getvalue()))
             continue
-        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        rows = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
         assert len(rows) > 1
         assert [c for row in rows[1:] for c in row if _is_formula(c)] == []
 

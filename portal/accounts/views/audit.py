@@ -34,8 +34,8 @@ def download(request: HttpRequest) -> HttpResponse:
     _form, found = _filtered(request)
     rows = [_row(entry) for entry in found[:MOST].iterator(chunk_size=2000)]
     audit.record(request.project, "audit.export", by=request.user, lines=len(rows))
-    writer = tables.WRITERS["csv"]
-    response = HttpResponse(writer.write(rows), content_type=writer.content_type)
+    content = tables.to_bytes("csv", rows)
+    response = HttpResponse(content, content_type=tables.WRITERS["csv"].content_type)
     response["Content-Disposition"] = 'attachment; filename="audit-log.csv"'
     return response
 

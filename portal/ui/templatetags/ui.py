@@ -173,6 +173,17 @@ def pager(context: template.Context, page: Page) -> dict[str, Any]:
     return {"request": context["request"], "page": page, "numbers": numbers}
 
 
+@register.inclusion_tag("ui/_downloads.html", takes_context=True)
+def downloads(context: template.Context, table: str = "", label: str = "") -> dict[str, Any]:
+    """Links to the table as a file; ``table`` where the page has several."""
+    return {
+        "request": context["request"],
+        "table": table or None,
+        "label": label or gettext("Download this table"),
+        "kinds": [("csv", "CSV"), ("json", "JSON"), ("parquet", "Parquet")],
+    }
+
+
 @register.filter
 def may(request: HttpRequest, role: str) -> bool:
     """``{% if request|may:"engineer" %}``: may the person do what ``role`` may?"""
