@@ -14,14 +14,16 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from evals.leaderboard import Gap
+from evals import suites
+from evals.leaderboard import ALPHA, Gap, overall_of
 from evals.models import Benchmark, Candidate, Part, Sample, Score, Standing, Suite
-from evals.runs import interval
-from evals.stats.bootstrap import macro_mean
-from evals.stats.paired import Difference, differences_to_first
+from evals.stats.adjust import holm
+from evals.stats.paired import Difference, differences_to_first, stack
+from evals.stats.pairs import Clusters, pair_tests
+from evals.stats.power import more_by_error
 
 LEAST, MOST = 2, 4
-METHOD = 2  # raise when a statistic changes: figures kept by the old one are dropped
+METHOD = 3  # raise when a statistic changes: figures kept by the old one are dropped
 UNANSWERED = "-"  # by one of the candidates, among the kinds of samples
 KEPT = 300  # comparisons whose figures are kept for one suite
 
@@ -36,12 +38,19 @@ class Kind(TextChoices):
 
 
 class Figures(NamedTuple):
-    """A paired difference to the first candidate, and what it rests on."""
+    """A paired difference to the first candidate, and what it rests on.
+
+    ``gap.p`` is corrected over the benchmarks (Holm), ``p_value`` McNemar's uncorrected one.
+    ``more``: how many more samples would separate the two at this difference, None: no
+    realistic number. ``discordant`` counts texts where ``clustered``.
+    """
 
     gap: Gap
     n: int
     discordant: int
     p_value: float | None
+    more: int | None = None
+    clustered: bool = False
 
 
 class Measured(NamedTuple):
@@ -165,8 +174,8 @@ def compare(suite: Suite, candidates: Sequence[Candidate]) -> Comparison:
     """The results of ``candidates`` on ``suite`` side by side.
 
     Of each the newest scored part counts, of the endpoint as it is now. Differences are paired
-    by sample and called real by the rules of the board (evals.stats.paired); p is McNemar's
-    exact one, for right/wrong scores.
+    by sample; they are called real by tests (evals.stats.pairs) corrected by Holm over the
+    benchmarks, the groups, or the candidates of the overall mean.
     """
     columns = suite.benchmarks.defer("task", "options", "tags")
     benchmarks = sorted(columns, key=lambda b: (b.language, b.position))
@@ -298,7 +307,8 @@ COLUMNS = {
     "suite": str, "suite_version": int, "compared_to": str, "benchmark": str, "language": str,
     "scoring": str, "metric": str, "model": str, "value": float, "low": float, "high": float,
     "valid": bool, "difference": float, "difference_low": float, "difference_high": float,
-    "real": bool, "p_mcnemar": float, "samples_shared": int, "samples_different": int, "run": int,
+    "real": bool, "p_mcnemar": float, "p_holm": float, "more_samples": int,
+    "samples_shared": int, "samples_different": int, "run": int,
 }  # fmt: skip
 
 
@@ -350,6 +360,8 @@ def _record(
         "difference_high": gap.high if gap else None,
         "real": gap.real if gap else None,
         "p_mcnemar": figures.p_value if figures else None,
+        "p_holm": gap.p if gap else None,
+        "more_samples": figures.more if figures else None,
         "samples_shared": figures.n if figures else None,
         "samples_different": figures.discordant if figures else None,
         "run": None,
@@ -425,15 +437,26 @@ def _fit(found: Comparison) -> dict[str, Any]:
 
 def _compute(found: Comparison) -> dict[str, Any]:
     """Figures of each benchmark, of each group of them and overall, all drawn at once."""
-    sets = [found.shared, *(group.shared for group in _groups(found))]
-    asked = [_board(found, [line]) for line in found.lines] + [_board(found, of) for of in sets]
-    figures = _figures(asked)
+    texts = {
+        line.benchmark.pk: suites.texts_of(line.benchmark, len(found.values[part.pk]))
+        for line in found.lines
+        if (part := next((cell.part for cell in line.cells if cell.part), None))
+    }
+    groups = _groups(found)
+    sets = [[line] for line in found.lines]
+    sets += [found.shared, *(group.shared for group in groups)]
+    asked = [_board(found, of) for of in sets]
+    names = [[texts.get(line.benchmark.pk) for line in of] for of in sets]
+    figures = _figures(asked, names)
+    here = len(found.lines)
+    for family in (figures[:here], figures[here : here + 1], figures[here + 1 :]):
+        _correct(family)
     gaps = {str(line.benchmark.pk): figures[number] for number, line in enumerate(found.lines)}
     means = [
-        [_mean([column for column in mine if column is not None]) for mine in board] if of else []
-        for board, of in zip(asked[len(found.lines) :], sets, strict=True)
+        [_mean(mine, clusters) for mine in board] if of else []
+        for board, of, clusters in zip(asked[here:], sets[here:], names[here:], strict=True)
     ]
-    both = list(zip(means, figures[len(found.lines) :], strict=True))
+    both = list(zip(means, figures[here:], strict=True))
     kinds = {
         str(line.benchmark.pk): _kinds([found.values[cell.part.pk] for cell in line.cells])
         for line in found.lines
@@ -464,28 +487,40 @@ def _board(found: Comparison, lines: Sequence[Line]) -> list[Columns]:
     ]
 
 
-def _mean(columns: Sequence[np.ndarray]) -> list[float]:
+def _mean(columns: Columns, texts: Clusters) -> list[float]:
     """Value, low and high of the mean over benchmarks, as the board computes it."""
-    answered = [column[~np.isnan(column)] for column in columns]
-    found = interval(answered[0].tolist()) if len(answered) == 1 else macro_mean(answered)
+    found = overall_of([column for column in columns if column is not None], texts)
     return [found.value, found.low, found.high]
 
 
-def _figures(boards: Sequence[Sequence[Columns]]) -> list[list[list[Any] | None]]:
+def _figures(
+    boards: Sequence[Sequence[Columns]], texts: Sequence[Clusters]
+) -> list[list[list[Any] | None]]:
     """What `Figures` holds, flat, of each further candidate of each board.
 
-    None where a result is missing or no sample was answered by both.
+    None where a result is missing or no sample was answered by both. p is not corrected yet.
     """
     fitting = [[number for number in range(1, len(b)) if _fits(b[number], b[0])] for b in boards]
     asked = [number for number, others in enumerate(fitting) if others]
-    found = differences_to_first(
-        [[boards[n][0], *map(boards[n].__getitem__, fitting[n])] for n in asked]
-    )
+    chosen = [[boards[n][0], *map(boards[n].__getitem__, fitting[n])] for n in asked]
+    found = differences_to_first(chosen, clusters=[texts[n] for n in asked])
     out: list[list[list[Any] | None]] = [[None] * (len(board) - 1) for board in boards]
-    for number, differences in zip(asked, found, strict=True):
-        for other, difference in zip(fitting[number], differences, strict=True):
-            out[number][other - 1] = _flat(difference) if difference else None
+    for number, board, differences in zip(asked, chosen, found, strict=True):
+        others = np.arange(1, len(board))
+        tests = pair_tests(stack(board), others, np.zeros_like(others), texts[number])
+        every = zip(fitting[number], differences, tests.p, tests.error, strict=True)
+        for other, difference, p, error in every:
+            if difference:
+                clustered = any(texts[number])
+                out[number][other - 1] = _flat(difference, float(p), float(error), clustered)
     return out
+
+
+def _correct(family: Sequence[list[list[Any] | None]]) -> None:
+    """Correct the p-values of ``family`` for their number, and say what is real."""
+    gaps = [flat[0] for figures in family for flat in figures if flat]
+    for gap, p in zip(gaps, holm([gap[4] for gap in gaps]), strict=True):
+        gap[3], gap[4] = bool(p <= ALPHA), float(p)
 
 
 def _fits(mine: Columns, first: Columns) -> bool:
@@ -496,9 +531,10 @@ def _fits(mine: Columns, first: Columns) -> bool:
     )
 
 
-def _flat(found: Difference) -> list[Any]:
-    gap = [found.delta, found.low, found.high, found.significant]
-    return [gap, found.n, found.discordant, found.p_value]
+def _flat(found: Difference, p: float, error: float, clustered: bool) -> list[Any]:
+    gap = [found.delta, found.low, found.high, False, p]
+    more = more_by_error(found.delta, error, found.n)
+    return [gap, found.n, found.discordant, found.p_value, more, clustered]
 
 
 def _read(stored: list[Any] | None) -> Figures | None:

@@ -13,15 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.db.models import F
 
+from evals import suites
 from evals.models import Benchmark, Candidate, Part, Score, Standing, Suite
 from evals.models.suites import Scoring
 from evals.runs import interval
+from evals.stats import clusters as clustered
 from evals.stats.bootstrap import REPLICATES, macro_mean
 from evals.stats.intervals import Interval
-from evals.stats.paired import LEAST_DISCORDANT, pair_differences, stack
-from evals.stats.ranks import rank_ranges
+from evals.stats.paired import pair_differences, stack
+from evals.stats.pairs import Clusters
+from evals.stats.ranks import CORRECTIONS, DEFAULT, Verdicts, verdicts
 
-METHOD = 3  # raise when a statistic changes: cached fits of the old one are dropped
+METHOD = 4  # raise when a statistic changes: cached fits of the old one are dropped
+ALPHA = 0.05  # a corrected p up to this is called real
 LONGEST_KEY = 120  # characters of Standing.view
 # One fit at a time in a process: two people who open a board at once do not compute it twice,
 # and the memory of a fit is needed once.
@@ -99,13 +103,15 @@ Cells = dict[int, dict[int, Cell]]  # by candidate, then by benchmark
 class Gap(NamedTuple):
     """Paired difference to the first row, same samples: ``value`` = this − first.
 
-    ``real``: it could hardly be chance (evals.stats.paired).
+    ``real``: it could hardly be chance, ``p`` corrected for the number of comparisons (None
+    where there is no test). The interval is that of this difference alone.
     """
 
     value: float
     low: float
     high: float
     real: bool
+    p: float | None = None
 
 
 class Place(NamedTuple):
@@ -153,31 +159,46 @@ class Board:
     benchmarks: list[Benchmark]
     rows: list[Row] = field(default_factory=list)
     computed_at: datetime | None = None
+    correction: str = DEFAULT
 
     @property
     def ranked(self) -> list[Row]:
         return [row for row in self.rows if row.overall]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of models its ranks are corrected for."""
+        return len(self.ranked) * (len(self.ranked) - 1) // 2
+
+    @property
+    def clustered(self) -> list[Benchmark]:
+        """The benchmarks whose questions are counted by the text they belong to."""
+        return [benchmark for benchmark in self.benchmarks if benchmark.cluster]
 
     @cached_property
     def languages(self) -> list[str]:
         return sorted({benchmark.language for benchmark in self.benchmarks})
 
 
-def board(suite: Suite, view: View, *, by_language: bool = False) -> Board:
+def board(
+    suite: Suite, view: View, *, by_language: bool = False, correction: str = DEFAULT
+) -> Board:
     """The board of ``suite`` under ``view``, best first, candidates without overall last.
 
     Overall = unweighted mean of the shown benchmarks' primary metrics; percentile bootstrap
-    over samples within each benchmark (B = 1000, seeded). Ranks are ranges from paired
-    comparison on the same samples (evals.stats.ranks). A candidate that misses a column, or
+    over samples within each benchmark (B = 1000, seeded); texts are drawn whole where the
+    benchmark names them. Ranks are ranges from paired tests on the same samples, corrected for
+    the number of pairs by ``correction`` (evals.stats.ranks). A candidate that misses a column, or
     has one below 95 % coverage, has no overall: missing is not zero. ``by_language`` adds the
     same for the benchmarks of each language.
     """
     benchmarks = shown(suite, view)
     cells = _cells(benchmarks)
     columns = [benchmark.pk for benchmark in benchmarks]
-    found = Board(suite, view, benchmarks)
+    found = Board(suite, view, benchmarks, correction=correction)
     narrower = [view._replace(language=language) for language in found.languages]
-    places, computed_at = _places(suite, [view, *(narrower if by_language else ())], cells)
+    wanted = [view, *(narrower if by_language else ())]
+    places, computed_at = _places(suite, wanted, cells, correction)
     rows = [
         Row(
             candidate=candidate,
@@ -192,7 +213,7 @@ def board(suite: Suite, view: View, *, by_language: bool = False) -> Board:
         for candidate in Candidate.objects.filter(pk__in=cells)
     ]
     rows.sort(key=lambda row: (-row.overall[0] if row.overall else 1.0, row.candidate.name))
-    return Board(suite, view, benchmarks, rows, computed_at)
+    return Board(suite, view, benchmarks, rows, computed_at, correction)
 
 
 def shown(suite: Suite, view: View) -> list[Benchmark]:
@@ -219,9 +240,9 @@ def refresh(suite: Suite) -> None:
 
 COLUMNS = {
     "suite": str, "suite_version": int, "model": str, "rank_best": int, "rank_worst": int,
-    "benchmark": str, "language": str, "scoring": str, "metric": str, "value": float,
-    "low": float, "high": float, "method": str, "answered": int, "asked": int, "valid": bool,
-    "run": int,
+    "correction": str, "benchmark": str, "language": str, "scoring": str, "metric": str,
+    "value": float, "low": float, "high": float, "method": str, "answered": int, "asked": int,
+    "valid": bool, "run": int,
 }  # fmt: skip
 
 
@@ -238,6 +259,7 @@ def records(found: Board) -> list[dict[str, Any]]:
             "model": row.candidate.name,
             "rank_best": row.rank[0] if row.rank else None,
             "rank_worst": row.rank[1] if row.rank else None,
+            "correction": found.correction,
         }
         value, low, high = row.overall or (None, None, None)
         out.append(
@@ -305,7 +327,7 @@ def _cells(benchmarks: Sequence[Benchmark]) -> Cells:
 
 
 def _places(
-    suite: Suite, views: Sequence[View], cells: Cells
+    suite: Suite, views: Sequence[View], cells: Cells, correction: str = DEFAULT
 ) -> tuple[dict[View, dict[int, Place]], datetime | None]:
     """The places under each of ``views`` by candidate, and when the first was computed."""
     kept = {
@@ -314,17 +336,19 @@ def _places(
     }
     standings = [_standing(suite, view, cells, kept.get(view.key)) for view in views]
     places = {
-        view: {
-            int(pk): Place(
-                tuple(found["overall"]),
-                tuple(found["rank"]),
-                Gap(*found["gap"]) if found["gap"] else None,
-            )
-            for pk, found in standing.board.items()
-        }
+        view: {int(pk): place_of(found, correction) for pk, found in standing.board.items()}
         for view, standing in zip(views, standings, strict=True)
     }
     return places, standings[0].computed_at
+
+
+def place_of(found: dict[str, Any], correction: str) -> Place:
+    """A place out of what `fit` keeps of a candidate."""
+    gap = None
+    if found["gap"]:
+        p = found["p"][correction]
+        gap = Gap(*found["gap"], p is not None and p <= ALPHA, p)
+    return Place(tuple(found["overall"]), tuple(found["rank"][correction]), gap)
 
 
 def _standing(suite: Suite, view: View, cells: Cells, kept: Standing | None) -> Standing:
@@ -340,15 +364,16 @@ def _standing(suite: Suite, view: View, cells: Cells, kept: Standing | None) -> 
         again = Standing.objects.filter(suite=suite, view=view.key).first()
         if again and again.fingerprint == fingerprint:
             return again
-        fit = _compute(columns, cells)
+        computed = _compute(benchmarks, cells)
         made, _new = Standing.objects.update_or_create(
-            suite=suite, view=view.key, defaults={"fingerprint": fingerprint, "board": fit}
+            suite=suite, view=view.key, defaults={"fingerprint": fingerprint, "board": computed}
         )
     return made
 
 
-def _compute(columns: Sequence[int], cells: Cells) -> dict[str, dict[str, Any]]:
-    """Overall, rank and gap by candidate id, of those with a valid result in each column."""
+def _compute(benchmarks: Sequence[Benchmark], cells: Cells) -> dict[str, dict[str, Any]]:
+    """`fit` by candidate id, of those with a valid result in each column."""
+    columns = [benchmark.pk for benchmark in benchmarks]
     complete = [
         candidate
         for candidate, mine in cells.items()
@@ -357,18 +382,28 @@ def _compute(columns: Sequence[int], cells: Cells) -> dict[str, dict[str, Any]]:
     if not complete:
         return {}
     scores = _values(complete, columns, cells)
-    overall = [overall_of(mine) for mine in scores]
-    ranges = rank_ranges(scores)
-    first = max(range(len(complete)), key=lambda number: overall[number].value)
-    gaps = _gaps(scores, first)
-    return {
-        str(candidate): {
+    sizes = map(len, scores[0])
+    texts = [suites.texts_of(*pair) for pair in zip(benchmarks, sizes, strict=True)]
+    found = fit(scores, texts)
+    return dict(zip(map(str, complete), found, strict=True))
+
+
+def fit(scores: Sequence[list[np.ndarray]], texts: Clusters) -> list[dict[str, Any]]:
+    """Overall, rank, gap and p of each candidate: JSON, the ranks under every correction."""
+    overall = [overall_of(mine, texts) for mine in scores]
+    first = max(range(len(scores)), key=lambda number: overall[number].value)
+    pairs = verdicts(scores, texts)
+    ranges = {name: pairs.ranges(len(scores), name) for name in CORRECTIONS}
+    gaps, p_values = _gaps(scores, texts, first), _p_values(pairs, len(scores), first)
+    return [
+        {
             "overall": [overall[number].value, overall[number].low, overall[number].high],
-            "rank": list(ranges[number]),
+            "rank": {name: list(ranges[name][number]) for name in CORRECTIONS},
             "gap": gaps.get(number),
+            "p": p_values[number],
         }
-        for number, candidate in enumerate(complete)
-    }
+        for number in range(len(scores))
+    ]
 
 
 def _values(
@@ -384,26 +419,45 @@ def _values(
     return scores
 
 
-def overall_of(columns: list[np.ndarray]) -> Interval:
+def overall_of(columns: Sequence[np.ndarray], texts: Clusters | None = None) -> Interval:
     """The mean over benchmarks; one benchmark alone has the same interval as its cell."""
-    answered = [column[~np.isnan(column)] for column in columns]
+    names = texts or [None] * len(columns)
+    there = [np.flatnonzero(~np.isnan(column)) for column in columns]
+    answered = [column[at] for column, at in zip(columns, there, strict=True)]
+    kept = [
+        [mine[place] for place in at] if mine else None
+        for mine, at in zip(names, there, strict=True)
+    ]
     if len(answered) == 1:
-        return interval(answered[0].tolist())
-    return macro_mean(answered)
+        return interval(answered[0].tolist(), kept[0])
+    return clustered.macro_mean(answered, kept) if any(kept) else macro_mean(answered)
 
 
-def _gaps(scores: list[list[np.ndarray]], first: int) -> dict[int, list[Any]]:
+def _gaps(
+    scores: Sequence[list[np.ndarray]], texts: Clusters, first: int
+) -> dict[int, list[float]]:
     """Each one's paired difference to ``first``; as evals.stats.paired, all at once."""
     others = np.array([number for number in range(len(scores)) if number != first], dtype=int)
     if not others.size:
         return {}
     found = pair_differences(
-        stack(scores), others, np.full_like(others, first), REPLICATES, seed=0, level=0.95
-    )
-    gaps = {}
-    for at, number in enumerate(others.tolist()):
-        delta, low, high = (float(ends[at]) for ends in (found.delta, found.low, found.high))
-        if not np.isnan(delta):
-            real = bool(found.discordant[at] >= LEAST_DISCORDANT and (low > 0 or high < 0))
-            gaps[number] = [delta, low, high, real]
-    return gaps
+        stack(scores), others, np.full_like(others, first), REPLICATES, seed=0, level=0.95,
+        clusters=texts,
+    )  # fmt: skip
+    ends = zip(others.tolist(), found.delta, found.low, found.high, strict=True)
+    return {
+        number: [float(delta), float(low), float(high)]
+        for number, delta, low, high in ends
+        if not np.isnan(delta)
+    }
+
+
+def _p_values(pairs: Verdicts, candidates: int, first: int) -> list[dict[str, float | None]]:
+    """Each one's corrected p against ``first``, by correction; None for ``first`` itself."""
+    out: list[dict[str, float | None]] = [dict.fromkeys(CORRECTIONS) for _ in range(candidates)]
+    for name, correct in CORRECTIONS.items():
+        every = zip(pairs.left.tolist(), pairs.right.tolist(), correct(pairs.tests.p), strict=True)
+        for left, right, p in every:
+            if first in (left, right) and not np.isnan(p):
+                out[left if right == first else right][name] = float(p)
+    return out

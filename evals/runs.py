@@ -20,6 +20,7 @@ from evals import candidates, suites
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
 from evals.stats.bootstrap import bootstrap_mean
+from evals.stats.clusters import clustered_mean
 from evals.stats.intervals import Interval, wilson
 from evals.storable import clean
 from evals.words import titled, word
@@ -317,16 +318,17 @@ def score(part: Part) -> None:
     asked = part.total or len(samples)
     answered = [sample for sample in samples if not sample.error]
     valid = bool(answered) and len(answered) >= COVERAGE * asked
-    columns: dict[str, list[float]] = {}
+    columns: dict[str, dict[int, float]] = {}
     for sample in answered:
         for name, value in sample.metrics.items():
-            columns.setdefault(name, []).append(value)
+            columns.setdefault(name, {})[sample.doc_id] = value
         for name in DISTANCES:
             if (value := getattr(sample, name)) is not None:
-                columns.setdefault(name, []).append(value)
+                columns.setdefault(name, {})[sample.doc_id] = value
     part.scores.all().delete()
+    clusters = suites.texts_of(part.benchmark, asked)
     Score.objects.bulk_create(
-        _score_row(part, name, values, asked, valid) for name, values in columns.items()
+        _score_row(part, name, values, clusters, asked, valid) for name, values in columns.items()
     )
     if not columns:
         Score.objects.create(
@@ -337,8 +339,16 @@ def score(part: Part) -> None:
     Part.objects.filter(pk=part.pk).update(values=part.values)
 
 
-def _score_row(part: Part, name: str, values: list[float], asked: int, valid: bool) -> Score:
-    found = interval(values)
+def _score_row(
+    part: Part,
+    name: str,
+    by_document: dict[int, float],
+    clusters: list[int] | None,
+    asked: int,
+    valid: bool,
+) -> Score:
+    values = list(by_document.values())
+    found = interval(values, [clusters[doc_id] for doc_id in by_document] if clusters else None)
     return Score(
         part=part,
         metric=name,
@@ -352,8 +362,14 @@ def _score_row(part: Part, name: str, values: list[float], asked: int, valid: bo
     )
 
 
-def interval(values: list[float]) -> Interval:
-    """Mean with 95 % interval: Wilson for 0/1 values, percentile bootstrap for the rest."""
+def interval(values: list[float], clusters: list[int] | None = None) -> Interval:
+    """Mean with 95 % interval: Wilson for 0/1 values, percentile bootstrap for the rest.
+
+    ``clusters`` numbers the text of each value: texts are drawn whole then, unless all values
+    are equal, which would leave the interval no width.
+    """
+    if clusters and len(set(values)) > 1:
+        return clustered_mean(values, clusters)
     if all(value in (0.0, 1.0) for value in values):
         return wilson(int(sum(values)), len(values))
     return bootstrap_mean(np.asarray(values, dtype=float))

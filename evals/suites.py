@@ -22,6 +22,7 @@ from portal.accounts.models import Project, User
 
 SHIPPED = Path(__file__).parent / "data" / "suites"
 MOST_FIELDS = 100_000  # of a suite file
+LONGEST_FIELD = 80  # characters of the name of a field
 REQUIRED = ("name", "title", "family", "language", "engine", "scoring", "metric", "questions")
 FILES = ("questions", "examples")  # fields that name a file beside the suite's
 
@@ -112,12 +113,14 @@ def load(project: Project, path: Path, *, by: User | None = None) -> Suite:
             examples=stored.get(item.get("examples")),
             tags=item.get("tags", []),
             options=item.get("options", {}),
+            cluster=item.get("cluster", ""),
             source=item.get("source", {}),
             task=item["task"],
             **{field: item[field] for field in REQUIRED if field != "questions"},
         )
         try:
             ENGINES[benchmark.engine].validate(spec(benchmark))
+            clusters(benchmark)
         except (TaskInvalid, LookupError) as error:
             raise SuiteInvalid(f"{folder.name}: {error}") from error
         benchmark.save()
@@ -136,6 +139,33 @@ def spec(benchmark: Benchmark) -> BenchmarkSpec:
         task=benchmark.task,
         options=benchmark.options,
     )
+
+
+def clusters(benchmark: Benchmark) -> list[int] | None:
+    """The number of the text that each question belongs to, by doc_id.
+
+    None where no field is named, or where every question has a text of its own: then the
+    samples are independent. Raises TaskInvalid for a question without the field.
+    """
+    if not benchmark.cluster:
+        return None
+    numbers: dict[str, int] = {}
+    found = []
+    for place, row in enumerate(benchmark.questions.each(), start=1):
+        if benchmark.cluster not in row:
+            raise TaskInvalid(
+                f"{benchmark.name}: question {place} has no field {benchmark.cluster!r}, "
+                "which cluster names."
+            )
+        text = json.dumps(row[benchmark.cluster], sort_keys=True)
+        found.append(numbers.setdefault(text, len(numbers)))
+    return found if len(numbers) < len(found) else None
+
+
+def texts_of(benchmark: Benchmark, samples: int) -> list[int] | None:
+    """`clusters` where they fit ``samples``: a result brought in from elsewhere may not."""
+    found = clusters(benchmark)
+    return found if found and len(found) == samples else None
 
 
 def freeze(suite: Suite) -> None:
@@ -237,6 +267,9 @@ def _faults(entry: Any) -> Iterator[str]:
                 yield f"benchmarks[{index}].{field} is missing."
         if not _are_tags(item.get("tags", [])):
             yield f"benchmarks[{index}].tags is {item['tags']!r}; write a list of words."
+        cluster = item.get("cluster", "")
+        if not isinstance(cluster, str) or len(cluster) > LONGEST_FIELD:
+            yield f"benchmarks[{index}].cluster is {cluster!r}; write the name of a field."
         for fault in provenance.faults(item.get("source", {})):
             yield f"benchmarks[{index}].source{fault}"
         if item.get("scoring") not in Scoring.values:

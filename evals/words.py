@@ -38,6 +38,12 @@ SHIPPED = frozenset(
     }
 )
 
+# How ranks are corrected for the number of pairs (evals.stats.ranks).
+CORRECTIONS = {
+    "holm": gettext_lazy("Holm (default): no false difference on the whole board"),
+    "bh": gettext_lazy("Benjamini–Hochberg: at most 5 % of the differences are false"),
+}
+
 # Codes that rows hold: capabilities, kinds of errors, sides of an exchange, methods.
 CODES = {
     "chat": gettext_lazy("Chat"),
@@ -70,6 +76,7 @@ CODES = {
     "reasoning": gettext_lazy("reasoning"),
     "wilson": gettext_lazy("Wilson interval"),
     "bootstrap": gettext_lazy("bootstrap"),
+    "clustered bootstrap": gettext_lazy("bootstrap of whole texts"),
 }
 
 # Families of the shipped suites, for axes and heads.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import models
@@ -25,8 +26,11 @@ class QuestionSet(models.Model):
         return self.sha256[:12]
 
     def rows(self) -> list[dict[str, Any]]:
+        return list(self.each())
+
+    def each(self) -> Iterator[dict[str, Any]]:
         # Not splitlines(): that cuts at U+2028 and U+0085 too, which JSON strings may hold.
-        return [json.loads(line) for line in self.lines.split("\n") if line.strip()]
+        return (json.loads(line) for line in self.lines.split("\n") if line.strip())
 
 
 class SuiteQuerySet(models.QuerySet["Suite"]):
@@ -114,6 +118,11 @@ class Benchmark(models.Model):
     tags = models.JSONField(default=list, help_text="Use cases, such as knowledge or summarising.")
     options = models.JSONField(default=dict)
     task = models.JSONField(default=dict)
+    cluster = models.CharField(
+        max_length=80,
+        blank=True,
+        help_text="The field of a question that says which text it belongs to.",
+    )
     source = models.JSONField(
         default=dict, help_text="Where the questions come from: repository, revision, licence."
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from evals.stats.bootstrap import REPLICATES, percentiles, resample_counts
 from evals.stats.intervals import Interval, tails
-from evals.stats.paired import Difference, NotComparable
+from evals.stats.paired import Difference, NotComparable, numbered
 
 
 def clustered_mean(
@@ -36,6 +36,28 @@ def clustered_mean(
     value = float(scores.mean())
     low, high = _ends(sums, sizes, replicates, seed, level)
     return Interval(value, min(value, low), max(value, high), scores.size, "clustered bootstrap")
+
+
+def macro_mean(
+    groups: Sequence[np.ndarray],
+    clusters: Sequence[Sequence[Hashable] | None],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """`evals.stats.bootstrap.macro_mean` where the samples of some groups come in clusters.
+
+    ``clusters`` names of each group the cluster of every score, None: each for itself.
+    """
+    value, means = 0.0, np.zeros(replicates)
+    for stream, (group, names) in enumerate(zip(groups, clusters, strict=True)):
+        scores = _finite(group)
+        each = names if names is not None else range(scores.size)
+        value += float(scores.mean()) / len(groups)
+        means += _means(*_by_cluster(scores, each), replicates, seed, stream) / len(groups)
+    low, high = (float(end) for end in percentiles(means, level))
+    n = sum(len(group) for group in groups)
+    return Interval(value, min(value, low), max(value, high), n, "clustered bootstrap")
 
 
 def robust_mean(
@@ -107,16 +129,22 @@ def _by_cluster(scores: np.ndarray, clusters: Sequence[Hashable]) -> tuple[np.nd
     """Sum and number of the scores of each cluster, in the order they first appear."""
     if len(clusters) != scores.size:
         raise ValueError("Scores and clusters must be aligned by sample.")
-    numbers: dict[Hashable, int] = {}
-    at = np.array([numbers.setdefault(name, len(numbers)) for name in clusters])
+    at, _count = numbered(clusters)
     return np.bincount(at, weights=scores), np.bincount(at).astype(float)
 
 
 def _ends(
     sums: np.ndarray, sizes: np.ndarray, replicates: int, seed: int, level: float
 ) -> tuple[float, float]:
-    means = np.empty(replicates)
-    for rows, drawn in resample_counts(sums.size, replicates, seed, stream=0):
-        means[rows] = (drawn @ sums) / (drawn @ sizes)
-    low, high = percentiles(means, level)
+    low, high = percentiles(_means(sums, sizes, replicates, seed, stream=0), level)
     return float(low), float(high)
+
+
+def _means(
+    sums: np.ndarray, sizes: np.ndarray, replicates: int, seed: int, stream: int
+) -> np.ndarray:
+    """The mean over samples in each replicate of drawn clusters, shape (replicates,)."""
+    means = np.empty(replicates)
+    for rows, drawn in resample_counts(sums.size, replicates, seed, stream):
+        means[rows] = (drawn @ sums) / (drawn @ sizes)
+    return means

@@ -8,7 +8,7 @@ Psychometrika 12 (1947), 153–157.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -64,11 +64,19 @@ class Differences(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Which candidates of a board to compare: ``left[k]`` − ``right[k]``; see `stack`."""
+    """Which candidates of a board to compare: ``left[k]`` − ``right[k]``; see `stack`.
+
+    ``clusters`` names of each benchmark the cluster of every sample, None where each stands
+    for itself; clusters are drawn whole, and they are what ``discordant`` counts.
+    """
 
     benchmarks: Sequence[np.ndarray]
     left: np.ndarray
     right: np.ndarray
+    clusters: Sequence[Sequence[Hashable] | None] | None = None
+
+    def cluster_of(self, benchmark: int) -> Sequence[Hashable] | None:
+        return self.clusters[benchmark] if self.clusters else None
 
 
 def paired_difference(
@@ -95,16 +103,19 @@ def differences_to_first(
     replicates: int = REPLICATES,
     seed: int = 0,
     level: float = 0.95,
+    clusters: Sequence[Sequence[Sequence[Hashable] | None]] | None = None,
 ) -> list[list[Difference | None]]:
     """`paired_difference` of each further candidate of many boards to the first one there.
 
     ``boards[board][candidate][benchmark]``; None where two share no answered sample on one of
     the benchmarks. Far quicker than one after the other: each resample is drawn once.
+    ``clusters[board]`` is what `Pairs` takes.
     """
     asked = []
-    for board in boards:
+    for number, board in enumerate(boards):
         others = np.arange(1, len(board))
-        asked.append(Pairs(stack(board), others, np.zeros_like(others)))
+        names = clusters[number] if clusters else None
+        asked.append(Pairs(stack(board), others, np.zeros_like(others), names))
     found = _differences(asked, replicates, seed, level)
     return [_told(pairs, differences) for pairs, differences in zip(asked, found, strict=True)]
 
@@ -124,7 +135,7 @@ def _told(pairs: Pairs, found: Differences) -> list[Difference | None]:
             sum(len(scores) for scores in shared),
             int(found.discordant[at]),
             _mcnemar(shared[0]) if len(shared) == 1 else None,
-            "paired bootstrap",
+            "clustered paired bootstrap" if any(pairs.clusters or ()) else "paired bootstrap",
         )
         out.append(difference)
     return out
@@ -170,13 +181,14 @@ def pair_differences(
     replicates: int,
     seed: int,
     level: float,
+    clusters: Sequence[Sequence[Hashable] | None] | None = None,
 ) -> Differences:
-    """The differences of many pairs: candidates ``left[k]`` − ``right[k]``, see `stack`.
+    """The differences of many pairs: candidates ``left[k]`` − ``right[k]``, see `Pairs`.
 
     A replicate draws positions among all samples of the benchmark, for all pairs the same; a
     pair's difference is the mean over the drawn samples that both answered.
     """
-    return _differences([Pairs(benchmarks, left, right)], replicates, seed, level)[0]
+    return _differences([Pairs(benchmarks, left, right, clusters)], replicates, seed, level)[0]
 
 
 def _differences(
@@ -188,16 +200,15 @@ def _differences(
     uses: dict[tuple[int, int], list[tuple[Pairs, np.ndarray]]] = {}
     for board, mine in zip(boards, rows, strict=True):
         for stream, scores in enumerate(board.benchmarks):
-            uses.setdefault((stream, len(scores)), []).append((board, mine))
+            names = board.cluster_of(stream)
+            size = len(scores) if names is None else len(set(names))
+            uses.setdefault((stream, size), []).append((board, mine))
     for (stream, n), together in sorted(uses.items(), key=lambda use: use[0]):
         if not n:
             for _board, mine in together:
                 mine[:] = np.nan
             continue
-        ready = [
-            (_Benchmark(board.benchmarks[stream], board.left, board.right), mine)
-            for board, mine in together
-        ]
+        ready = [(_ready(board, stream), mine) for board, mine in together]
         resampled = (
             (slice(r.start + 1, r.stop + 1), counts)
             for r, counts in resample_counts(n, replicates, seed, stream)
@@ -220,7 +231,12 @@ def _ends(board: Pairs, rows: np.ndarray, level: float) -> Differences:
     delta, low, high = (
         np.where(np.abs(x) <= ROUNDING * largest, 0.0, x) for x in (delta, low, high)
     )
-    found = [_discordant(scores, board.left, board.right) for scores in board.benchmarks]
+    found = [
+        _discordant(scores, board.left, board.right)
+        if (names := board.cluster_of(at)) is None
+        else _discordant_clusters(scores, board.left, board.right, names)
+        for at, scores in enumerate(board.benchmarks)
+    ]
     return Differences(
         delta, np.minimum(low, delta), np.maximum(high, delta), np.sum(found, axis=0)
     )
@@ -239,6 +255,31 @@ def _discordant(scores: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.n
     return counts
 
 
+def numbered(clusters: Sequence[Hashable]) -> tuple[np.ndarray, int]:
+    """The number of each sample's cluster, in the order they first appear, and how many."""
+    numbers: dict[Hashable, int] = {}
+    at = np.array([numbers.setdefault(name, len(numbers)) for name in clusters], dtype=int)
+    return at, len(numbers)
+
+
+def _by_cluster(values: np.ndarray, clusters: Sequence[Hashable]) -> np.ndarray:
+    """``values`` (samples × pairs) added up within each cluster (clusters × pairs)."""
+    if len(clusters) != len(values):
+        raise ValueError("Scores and clusters must be aligned by sample.")
+    at, count = numbered(clusters)
+    out = np.zeros((count, values.shape[1]))
+    np.add.at(out, at, values)
+    return out
+
+
+def _discordant_clusters(
+    scores: np.ndarray, left: np.ndarray, right: np.ndarray, clusters: Sequence[Hashable]
+) -> np.ndarray:
+    """How many clusters came out differently: they are the independent evidence."""
+    gaps = np.nan_to_num(scores[:, left] - scores[:, right])
+    return np.count_nonzero(_by_cluster(gaps, clusters), axis=0)
+
+
 class _Repair(NamedTuple):
     """The samples one candidate did not answer, and what they change in its pairs."""
 
@@ -249,6 +290,28 @@ class _Repair(NamedTuple):
     both: np.ndarray
     """Pairs on whose left it stands that share such samples, which were taken off twice."""
     neither: np.ndarray
+
+
+def _ready(board: Pairs, stream: int) -> _Benchmark | _Clustered:
+    scores, names = board.benchmarks[stream], board.cluster_of(stream)
+    if names is None:
+        return _Benchmark(scores, board.left, board.right)
+    return _Clustered(scores, board.left, board.right, names)
+
+
+class _Clustered:
+    """The pairs of one board on one benchmark whose samples come in clusters."""
+
+    def __init__(
+        self, scores: np.ndarray, left: np.ndarray, right: np.ndarray, names: Sequence[Hashable]
+    ) -> None:
+        gaps = scores[:, left] - scores[:, right]
+        self.sums = _by_cluster(np.nan_to_num(gaps), names)
+        self.sizes = _by_cluster((~np.isnan(gaps)).astype(float), names)
+
+    def add(self, rows: np.ndarray, counts: np.ndarray) -> None:
+        """Add each pair's difference of means under ``counts`` to ``rows`` (pairs × counts)."""
+        rows += _quotient(self.sums.T @ counts.T, self.sizes.T @ counts.T)
 
 
 class _Benchmark:

@@ -17,6 +17,20 @@ from evals.stats.intervals import tails
 MOST_SAMPLES = 100_000  # beyond that nobody collects questions for one comparison
 
 
+def more_by_error(
+    delta: float, error: float, n: int, power: float = 0.8, level: float = 0.95
+) -> int | None:
+    """The same from a difference and its standard error, known from ``n`` samples.
+
+    For means over benchmarks and for clustered samples: the new ones come as the old ones did,
+    in the same shares of benchmarks and as many to a cluster.
+    """
+    z = NormalDist().inv_cdf(tails(level)[1]) + NormalDist().inv_cdf(power)
+    if not delta or not z * error * sqrt(n) < abs(delta) * sqrt(MOST_SAMPLES):  # or not known
+        return None
+    return max(0, ceil(n * (z * error / delta) ** 2) - n)
+
+
 def more_samples(
     a: Sequence[float] | np.ndarray,
     b: Sequence[float] | np.ndarray,

@@ -17,6 +17,7 @@ from django.utils.translation import (
     get_language,
     gettext,
     gettext_lazy,
+    ngettext,
     pgettext_lazy,
 )
 
@@ -105,14 +106,44 @@ def _signed(number: float, language: str | None) -> SafeString:
 
 @register.simple_tag
 def figures(found: Figures | None) -> SafeString:
-    """A paired difference with verdict, McNemar's p where it applies, and shared samples."""
+    """A paired difference with verdict, p-values, shared samples and what would separate."""
     if found is None:
         return SafeString("")
-    p = "" if found.p_value is None else f"p {p_value(found.p_value)} · "
+    parts = []
+    if found.p_value is not None:
+        parts.append(f"{gettext('McNemar')} p {p_value(found.p_value)}")
+    if found.gap.p is not None:
+        parts.append(f"{gettext('corrected')} p {p_value(found.gap.p)}")
+    parts.append(f"n = {whole(found.n)}")
+    pieces = format_html_join(" · ", '<span class="nowrap">{}</span>', ((p,) for p in parts))
     return format_html(
-        '<span class="sub">{} <span class="nowrap">{}n = {}</span></span>',
-        gap(found.gap), p, whole(found.n),
+        '<span class="sub">{} {}</span><span class="sub">{}</span>',
+        gap(found.gap), pieces, power_hint(found),
     )  # fmt: skip
+
+
+def power_hint(found: Figures) -> str:
+    """What it would take to tell two models apart, in words."""
+    if found.gap.real:
+        return gettext("already separated")
+    if not found.discordant:
+        return gettext("no number of questions would help: same scores")
+    if found.more is None:
+        return gettext("too close for any realistic number of questions")
+    if found.more == 0:
+        return gettext("enough questions for this difference alone, not after correction")
+    number = about(found.more)
+    return ngettext(
+        "about %(count)s more question would separate these two",
+        "about %(count)s more questions would separate these two",
+        number,
+    ) % {"count": whole(number)}
+
+
+def about(number: int) -> int:
+    """``number`` to two figures: more would pretend to know."""
+    step = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
 
 
 def p_value(p: float) -> str:

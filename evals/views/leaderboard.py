@@ -14,7 +14,9 @@ from evals import leaderboard
 from evals.leaderboard import Board, Models, Place, Row, View
 from evals.models import Suite
 from evals.models.suites import Scoring
+from evals.stats.ranks import DEFAULT
 from evals.templatetags.evals import points, span
+from evals.words import CORRECTIONS
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui import charts, downloads
@@ -40,7 +42,8 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     suite, versions = _suite(request, slug)
     view, models = _view(request, suite), _models(request)
     columns = _columns(request, suite, view)
-    found = leaderboard.board(suite, view, by_language=columns == "languages")
+    by_language, correction = columns == "languages", _correction(request)
+    found = leaderboard.board(suite, view, by_language=by_language, correction=correction)
     sort = sort_of(request, {"model", "overall", *_keys(found, columns)}, default="-overall")
     kept = [row for row in found.rows if models.holds(row.candidate)]
     if downloads.asked(request):
@@ -60,6 +63,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "groups": _groups(found),
         "leaders": _leaders(found),
         "forest": _forest(rows),
+        "corrections": CORRECTIONS.items(),
         "most_bars": MOST_BARS,
         **_choices(found, suite),
     }
@@ -100,6 +104,11 @@ def _view(request: HttpRequest, suite: Suite) -> View:
     known = _choices_of(suite)
     asked = {name: request.GET.get(name, "") for name in View._fields}
     return View(**{name: value if value in known[name] else "" for name, value in asked.items()})
+
+
+def _correction(request: HttpRequest) -> str:
+    asked = request.GET.get("correction", "")
+    return asked if asked in CORRECTIONS else DEFAULT
 
 
 def _choices_of(suite: Suite) -> dict[str, list[str]]:

@@ -107,9 +107,9 @@ def rank_coverage(n: int, repeats: int, seed: int = 1) -> float:
     rng = np.random.default_rng(seed)
     skills = [0.58, 0.56, 0.54, 0.52, 0.5]
     held = []
-    for at in range(repeats):
+    for _ in range(repeats):
         board = [[(rng.random(n) < skill).astype(float)] for skill in skills]
-        ranges = rank_ranges(board, seed=at)
+        ranges = rank_ranges(board)
         held += [r.best <= rank <= r.worst for rank, r in enumerate(ranges, 1)]
     return float(np.mean(held))
 

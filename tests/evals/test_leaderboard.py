@@ -184,3 +184,22 @@ def test_records_say_everything_a_table_needs(suite: Suite) -> None:
     assert colours["low"] < 0.5 < colours["high"]
     assert (colours["answered"], colours["asked"], colours["valid"]) == (100, 100, True)
     assert colours["run"] is not None
+
+
+def test_ranks_and_verdicts_are_corrected_for_the_number_of_pairs(suite: Suite) -> None:
+    """8 of 8 alone are p = 0.008; among 15 pairs Holm leaves 0.12, Benjamini–Hochberg less."""
+    same = right(0.5)
+    ahead = [1.0] * 8 + same[8:]
+    behind = [0.0] * 8 + same[8:]
+    measured(suite, "ahead", ahead, None)
+    measured(suite, "behind", behind, None)
+    for name in ("x", "y"):
+        measured(suite, name, [0.0] * 100, None)
+    choice_only = View(scoring="options")
+    holm = {r.candidate.name: r for r in leaderboard.board(suite, choice_only).rows}
+    found = leaderboard.board(suite, choice_only, correction="bh")
+    bh = {r.candidate.name: r for r in found.rows}
+    assert found.pairs == 6
+    assert holm["behind"].gap.p == pytest.approx(2 * 2**-7, rel=0.01)
+    assert bh["behind"].gap.p < holm["behind"].gap.p < 0.05
+    assert holm["ahead"].rank == (1, 1) and holm["x"].rank == (3, 4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from time import perf_counter
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.stats.paired import NotComparable, paired_difference
+from evals.stats.adjust import holm
+from evals.stats.paired import paired_difference, stack
+from evals.stats.pairs import pair_tests
 from evals.stats.ranks import RankRange, rank_ranges
 
 NAN = float("nan")
@@ -53,7 +56,7 @@ def test_it_lets_candidates_share_a_range_when_the_samples_cannot_part_them() ->
 def test_it_never_parts_identical_candidates_by_rounding(seed: int, copies: int) -> None:
     rng = np.random.default_rng(seed)
     row = [rng.normal(0.5, 1e-3, n) for n in (17, 30, 61)]
-    assert set(rank_ranges([row] * copies, replicates=100)) == {RankRange(1, copies)}
+    assert set(rank_ranges([row] * copies)) == {RankRange(1, copies)}
 
 
 @settings(max_examples=40, deadline=None)
@@ -61,11 +64,9 @@ def test_it_never_parts_identical_candidates_by_rounding(seed: int, copies: int)
 def test_it_does_not_depend_on_the_order_of_the_candidates(board, random) -> None:
     order = list(range(len(board)))
     random.shuffle(order)
-    found = rank_ranges(board, replicates=200)
-    assert rank_ranges([board[place] for place in order], replicates=200) == [
-        found[place] for place in order
-    ]
-    assert rank_ranges(board, replicates=200) == found
+    found = rank_ranges(board)
+    assert rank_ranges([board[place] for place in order]) == [found[place] for place in order]
+    assert rank_ranges(board) == found
 
 
 @settings(max_examples=40, deadline=None)
@@ -73,7 +74,7 @@ def test_it_does_not_depend_on_the_order_of_the_candidates(board, random) -> Non
 def test_it_contains_the_rank_of_the_plain_means(board: list[list[np.ndarray]]) -> None:
     board = [[np.nan_to_num(scores) for scores in row] for row in board]
     means = [np.mean([scores.mean() for scores in row]) for row in board]
-    for mean, found in zip(means, rank_ranges(board, replicates=200), strict=True):
+    for mean, found in zip(means, rank_ranges(board), strict=True):
         above = sum(other > mean + 1e-12 for other in means)
         below = sum(other < mean - 1e-12 for other in means)
         assert 1 <= found.best <= 1 + above <= len(board) - below <= found.worst <= len(board)
@@ -81,20 +82,18 @@ def test_it_contains_the_rank_of_the_plain_means(board: list[list[np.ndarray]]) 
 
 @settings(max_examples=40, deadline=None)
 @given(boards())
-def test_it_judges_each_pair_as_the_paired_difference_does(board) -> None:
+def test_it_counts_the_pairs_that_the_corrected_tests_part(board) -> None:
+    pairs = list(combinations(range(len(board)), 2))
+    left, right = np.array(pairs, dtype=int).reshape(-1, 2).T
+    tests = pair_tests(stack(board), left, right)
     better, worse = [0] * len(board), [0] * len(board)
-    for i, one in enumerate(board):
-        for j, other in enumerate(board):
-            if i == j:
-                continue
-            try:
-                found = paired_difference(one, other, replicates=200, seed=5)
-            except NotComparable:
-                continue
-            better[i] += found.significant and found.high < 0
-            worse[i] += found.significant and found.low > 0
+    for (one, other), delta, p in zip(pairs, tests.delta, holm(tests.p), strict=True):
+        if p <= 0.05:
+            winner, loser = (one, other) if delta > 0 else (other, one)
+            better[loser] += 1
+            worse[winner] += 1
     expected = [(1 + b, len(board) - w) for b, w in zip(better, worse, strict=True)]
-    assert rank_ranges(board, replicates=200, seed=5) == expected
+    assert rank_ranges(board) == expected
 
 
 def test_a_handful_of_samples_decides_nothing() -> None:
@@ -112,16 +111,11 @@ def test_it_leaves_a_candidate_that_missed_a_benchmark_undecided() -> None:
     assert rank_ranges([best, worst, absent]) == [(1, 2), (2, 3), (1, 3)]
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.2])
-def test_it_comes_to_the_same_in_small_portions(
-    missing: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    board = make_board(np.random.default_rng(3), [0.2, 0.3, 0.5, 0.7, 0.8], [150, 90], missing)
-    at_once = rank_ranges(board)
-    monkeypatch.setattr("evals.stats.ranks.PAIRS_AT_ONCE", 4)
-    monkeypatch.setattr("evals.stats.paired.CELLS_AT_ONCE", 300)
-    assert rank_ranges(board) == at_once
-    assert len(set(at_once)) > 1
+@settings(max_examples=40, deadline=None)
+@given(boards())
+def test_benjamini_hochberg_never_leaves_more_open_than_holm(board) -> None:
+    for held, narrow in zip(rank_ranges(board), rank_ranges(board, "bh"), strict=True):
+        assert held.best <= narrow.best <= narrow.worst <= held.worst
 
 
 def test_it_is_of_use_with_one_candidate_or_none() -> None:
@@ -137,7 +131,7 @@ def test_it_refuses_candidates_with_different_benchmarks() -> None:
 def test_it_seldom_parts_equally_good_candidates() -> None:
     rng = np.random.default_rng(8)
     boards = (make_board(rng, [0.6, 0.6], [200, 200]) for _ in range(300))
-    parted = sum(rank_ranges(board, replicates=400)[0] != (1, 2) for board in boards)
+    parted = sum(rank_ranges(board)[0] != (1, 2) for board in boards)
     assert parted / 300 < 0.09  # 5 of 100 meant, three standard errors allowed
 
 
