@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from datetime import timedelta
 from decimal import Decimal
+from time import sleep
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from evals import llm
-from evals.llm.dialects import GENERIC
+from evals.llm.dialects import DIALECTS, GENERIC
 from evals.models import Candidate, Endpoint, Price, Pricing, Probe
 from evals.storable import clean, cleaned
 from portal import secrets
@@ -68,6 +71,7 @@ def register(
     api_key: str = "",
     concurrency: int = 8,
     dialect: str = GENERIC,
+    context_tokens: int | None = None,
     by: User | None = None,
     **facts: Any,
 ) -> Candidate:
@@ -79,6 +83,7 @@ def register(
         served_model=served_model,
         concurrency=concurrency,
         dialect=dialect,
+        context_tokens=context_tokens or None,
     )
     _set_key(endpoint, api_key)
     endpoint.save()
@@ -95,6 +100,7 @@ def change_endpoint(
     served_model: str,
     concurrency: int,
     dialect: str | None = None,
+    context_tokens: int | None = None,
     api_key: str | None = None,
     by: User | None = None,
 ) -> bool:
@@ -103,7 +109,8 @@ def change_endpoint(
     A key belongs to the server it was entered for: when scheme, host or port change and
     no new key comes along, it is forgotten rather than sent to somebody else. A change of
     URL, served name or dialect starts a new revision, which needs a new check.
-    ``dialect``: None keeps it. ``api_key``: None keeps the key, "" removes it.
+    ``dialect``, ``context_tokens``: None keeps it; a context of 0 is unknown. ``api_key``: None
+    keeps the key, "" removes it.
     """
     base_url = base_url.rstrip("/")
     before = endpoint.base_url
@@ -112,6 +119,9 @@ def change_endpoint(
     now = (endpoint.base_url, endpoint.served_model, endpoint.dialect)
     changed = (base_url, served_model, dialect) != now
     dropped = moved and api_key is None and bool(endpoint.key_encrypted)
+    longer = context_tokens is not None and (context_tokens or None) != endpoint.context_tokens
+    if longer:
+        endpoint.context_tokens = context_tokens or None
     endpoint.base_url, endpoint.served_model = base_url, served_model
     endpoint.concurrency, endpoint.dialect = concurrency, dialect
     if api_key is not None or dropped:
@@ -126,9 +136,26 @@ def change_endpoint(
     if changed:  # answers of the new server must not enter runs of the old one
         for run in endpoint.candidate.runs.active():
             jobs.cancel(run)
-    if changed or api_key is not None:
+    if changed or longer or api_key is not None:
         check(endpoint, by=by)
     return dropped
+
+
+def accept_software(endpoint: Endpoint, *, by: User | None = None) -> bool:
+    """Ask the server as the software that its check takes it for; False where it proposes none."""
+    probe = endpoint.verified
+    proposal = probe.proposal if probe else None
+    if not proposal:
+        return False
+    change_endpoint(
+        endpoint,
+        base_url=endpoint.base_url,
+        served_model=endpoint.served_model,
+        concurrency=endpoint.concurrency,
+        dialect=proposal["dialect"],
+        by=by,
+    )
+    return True
 
 
 def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
@@ -182,24 +209,62 @@ def set_price(
     return price
 
 
-def run_check(probe: Probe, progress: Progress) -> None:
-    """Ask the server and store verdicts, evidence and capabilities on ``probe``."""
-    report = _report(spec(probe.endpoint), progress)
+def run_check(probe: Probe, progress: Progress, *beside: Progress) -> None:
+    """Ask the server and store verdicts, evidence and capabilities on ``probe``.
+
+    Jobs ``beside`` it that wait for it are kept alive meanwhile.
+    """
+    report = _report(spec(probe.endpoint), probe.endpoint.context_tokens, progress, *beside)
     progress.advance(done=1)
     with transaction.atomic():
         progress.fence()
         Probe.objects.filter(pk=probe.pk).update(
             server=clean(report.server)[:200],
+            probes_version=llm.PROBE_VERSION,
             verdicts=cleaned([asdict(verdict) for verdict in report.verdicts]),
             capabilities=report.capabilities,
         )
 
 
+def renewed(endpoint: Endpoint, waiting: Progress) -> Probe | None:
+    """A check made for the job ``waiting``, where the last one no longer counts; else None.
+
+    It counts for ``CHECK_HOURS``, and as long as server and probes keep their versions.
+    """
+    if not _outdated(endpoint):
+        return None
+    probe = check(endpoint)
+    while not probe.is_finished:
+        if progress := jobs.claim(Probe, probe.pk):
+            jobs.perform(progress, lambda job, held: run_check(job, held, waiting))
+        else:  # another worker is at it
+            sleep(1)
+        waiting.beat()
+        probe.refresh_from_db()
+    return probe
+
+
+def _outdated(endpoint: Endpoint) -> bool:
+    probe = endpoint.verified
+    if probe is None or probe.probes_version != llm.PROBE_VERSION:
+        return True
+    age = timezone.now() - (probe.finished_at or probe.created_at)
+    if age > timedelta(hours=settings.CHECK_HOURS):
+        return True
+    now = clean(async_to_sync(llm.identity)(spec(endpoint)))[:200]
+    return bool(now) and now != probe.server
+
+
 @async_to_sync
-async def _report(endpoint: llm.EndpointSpec, progress: Progress) -> llm.ProbeReport:
+async def _report(
+    endpoint: llm.EndpointSpec, context: int | None, *jobs_held: Progress
+) -> llm.ProbeReport:
+    work = llm.check(endpoint, context)
+    for held in jobs_held:
+        work = alongside(work, held)
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            return await alongside(llm.check(endpoint), progress)
+        async with asyncio.timeout(CHECK_SECONDS + endpoint.speaks.warm_up):
+            return await work
     except TimeoutError as error:
         raise JobError(TOO_SLOW) from error
 
@@ -214,6 +279,7 @@ def outbound_policy() -> OutboundPolicy:
 def spec(endpoint: Endpoint) -> llm.EndpointSpec:
     """``endpoint`` as the client takes it, key decrypted: never store or log it."""
     verified = endpoint.verified
+    native = verified and verified.can("native_logprobs") and not verified.can("echo_logprobs")
     return llm.EndpointSpec(
         base_url=endpoint.base_url,
         model=endpoint.served_model,
@@ -222,6 +288,8 @@ def spec(endpoint: Endpoint) -> llm.EndpointSpec:
         concurrency=endpoint.concurrency,
         batch_prompts=bool(verified and verified.can("batch_prompts")),
         dialect=endpoint.dialect,
+        route=DIALECTS[endpoint.dialect].native if native else "echo",
+        minimal=bool(verified and verified.can("strict")),
     )
 
 

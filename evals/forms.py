@@ -73,6 +73,14 @@ class CandidateForm(forms.ModelForm):
         help_text=_("Only what this software understands is sent to it"),
     )
 
+    context_tokens = forms.IntegerField(
+        label=_("Context length"),
+        required=False,
+        min_value=0,
+        max_value=100_000_000,
+        help_text=_("Tokens; for servers that do not tell it. The check finds out if it is true."),
+    )
+
     class Meta:
         model = Candidate
         fields = [
@@ -96,6 +104,7 @@ class CandidateForm(forms.ModelForm):
                 "served_model": endpoint.served_model,
                 "concurrency": endpoint.concurrency,
                 "dialect": endpoint.dialect,
+                "context_tokens": endpoint.context_tokens,
                 "api_key": KEEP_KEY if endpoint.key_encrypted else "",
             }
 
@@ -134,6 +143,7 @@ class CandidateForm(forms.ModelForm):
             "served_model": self.cleaned_data["served_model"],
             "concurrency": self.cleaned_data["concurrency"],
             "dialect": self.cleaned_data["dialect"] or GENERIC,
+            "context_tokens": self.cleaned_data["context_tokens"] or 0,
             "api_key": None if key == KEEP_KEY else key,
         }
 

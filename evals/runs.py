@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop
 from evals import candidates, suites
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
+from evals.models.suites import Scoring
 from evals.stats.bootstrap import bootstrap_mean
 from evals.stats.clusters import clustered_mean
 from evals.stats.intervals import Interval, wilson
@@ -49,11 +50,20 @@ class ServerGone(JobError):
 
 
 class CannotStart(Exception):
-    """The run was refused; the text says why and what to do, ``evidence`` shows it."""
+    """The run was refused; the text says why and what to do, ``evidence`` shows it.
 
-    def __init__(self, message: str, evidence: list[dict[str, Any]] | None = None) -> None:
+    ``offers`` are the ways of asking that the server can do instead.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        evidence: list[dict[str, Any]] | None = None,
+        offers: Collection[str] = (),
+    ) -> None:
         super().__init__(message)
         self.evidence = evidence or []
+        self.offers = list(offers)
 
 
 class UnknownLanguages(CannotStart):
@@ -76,11 +86,11 @@ def start(
     one is returned as it is unless ``again`` asks for a repetition. Raises CannotStart with the
     evidence of the last check when the endpoint cannot do what a benchmark needs.
     """
-    every = suite.benchmarks.select_related("questions")
+    every = list(suite.benchmarks.select_related("questions"))
     benchmarks, options = choose(every, scoring, languages)
     if not benchmarks:
         raise CannotStart(_("This suite has no benchmark of that kind."))
-    probe = require(candidate, benchmarks)
+    probe = require(candidate, benchmarks, every)
     identity = {
         "candidate": candidate,
         "suite": suite,
@@ -151,8 +161,13 @@ def hash_of(options: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:
-    """The check that shows ``candidate`` can be asked; CannotStart otherwise."""
+def require(
+    candidate: Candidate, benchmarks: Iterable[Benchmark], instead: Iterable[Benchmark] = ()
+) -> Probe:
+    """The check that shows ``candidate`` can be asked; CannotStart otherwise.
+
+    Ways of asking that the benchmarks of ``instead`` have and the server can do are offered.
+    """
     probe = candidate.endpoint.verified
     if probe is None:
         raise CannotStart(
@@ -165,22 +180,34 @@ def require(candidate: Candidate, benchmarks: Iterable[Benchmark]) -> Probe:
             % {"name": candidate.name},
             evidence=probe.failed_verdicts(),
         )
-    needs = {
-        need: benchmark
-        for benchmark in benchmarks
-        for need in ENGINES[benchmark.engine].needs(_light_spec(benchmark))
-    }
+    needs = {need: benchmark for benchmark in benchmarks for need in _needs(benchmark)}
     missing = [need for need in needs if not probe.can(need)]
     if missing:
+        able = {each.scoring for each in instead if all(map(probe.can, _needs(each)))}
         raise CannotStart(
             _("%(title)s needs what this server cannot do: %(missing)s.")
             % {
                 "title": titled(needs[missing[0]].title),
                 "missing": ", ".join(word(need) for need in missing),
             },
-            evidence=probe.failed_verdicts(),
+            evidence=_evidence(probe, missing),
+            offers=[scoring for scoring in Scoring.values if scoring in able],
         )
     return probe
+
+
+# What shows that a capability is missing.
+SHOWN_BY = {"loglikelihood": ("echo_logprobs", "native_logprobs", "tokenize")}
+
+
+def _evidence(probe: Probe, missing: Iterable[str]) -> list[dict[str, Any]]:
+    """The verdicts behind what is missing."""
+    names = {name for need in missing for name in SHOWN_BY.get(need, (need,))}
+    return [verdict for verdict in probe.failed_verdicts() if verdict["name"] in names]
+
+
+def _needs(benchmark: Benchmark) -> frozenset[str]:
+    return ENGINES[benchmark.engine].needs(_light_spec(benchmark))
 
 
 @transaction.atomic
@@ -218,6 +245,8 @@ def execute(part: Part, progress: Progress) -> None:
     endpoint = part.run.candidate.endpoint
     if part.run.endpoint_revision != endpoint.revision:
         raise JobError(MOVED)
+    if probe := candidates.renewed(endpoint, progress):
+        _still_able(part, probe)
     engine = ENGINES[part.benchmark.engine]
     benchmark = suites.spec(part.benchmark)
     finished = set(part.samples.answered().values_list("doc_id", flat=True))
@@ -232,6 +261,18 @@ def execute(part: Part, progress: Progress) -> None:
     with transaction.atomic():
         progress.fence()
         score(part)
+
+
+def _still_able(part: Part, probe: Probe) -> None:
+    """JobError with the evidence, where the check before this run finds that it cannot be."""
+    if probe.state != JobState.DONE:
+        raise JobError(probe.message)
+    try:
+        require(part.run.candidate, [part.benchmark])
+    except CannotStart as error:
+        shown = [f"{verdict['summary']}\n{verdict['evidence']}" for verdict in error.evidence]
+        raise JobError("\n".join([str(error), *shown])) from error
+    Run.objects.filter(pk=part.run_id).update(server=probe.server)
 
 
 @async_to_sync

@@ -10,6 +10,7 @@ urlpatterns = [
     path("models/<int:pk>/edit/", candidates.edit, name="candidate_edit"),
     path("models/<int:pk>/price/", candidates.set_price, name="candidate_price"),
     path("models/<int:pk>/check/", candidates.check, name="candidate_check"),
+    path("models/<int:pk>/software/", candidates.accept_software, name="candidate_software"),
     path("suites/", suites.index, name="suites"),
     path("suites/install/", suites.install, name="suite_install"),
     path("suites/<int:pk>/", suites.detail, name="suite"),

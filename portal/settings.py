@@ -227,6 +227,8 @@ BROKER_URL = os.environ.get("PORTAL_BROKER_URL") or f"embedded://{DATA_DIR / 'br
 LEASE_SECONDS = number("PORTAL_LEASE_SECONDS", 15.0)
 SWEEP_SECONDS = number("PORTAL_SWEEP_SECONDS", 5.0)
 WORKER_PROCESSES = whole("PORTAL_WORKER_PROCESSES", 2)
+# What a server was found able to do is asked anew before a run when the check is older.
+CHECK_HOURS = number("PORTAL_CHECK_HOURS", 24.0)
 
 # Requests of one key or person to the API within a minute; further ones are told to wait.
 API_RATE = whole("PORTAL_API_RATE", 600)

@@ -40,6 +40,8 @@ Billions = Annotated[
 ]
 Codes = Annotated[list[Annotated[str, Field(min_length=1, max_length=20)]], Field(max_length=50)]
 
+Context = Annotated[int, Field(ge=0, le=100_000_000, description="Tokens; 0 is unknown.")]
+
 
 class Facts(Given):
     """What is known of a model; all of it can be left out."""
@@ -72,6 +74,7 @@ class NewCandidate(Facts):
     api_key: ApiKey = ""
     concurrency: Concurrency = 8
     dialect: Software = GENERIC
+    context_tokens: Context | None = None
 
 
 class CandidateChange(Facts):
@@ -93,6 +96,7 @@ class EndpointChange(Given):
     api_key: ApiKey | None = None
     concurrency: Concurrency = 8
     dialect: Software | None = None
+    context_tokens: Context | None = None
 
 
 class CheckOut(JobFields):
@@ -100,6 +104,7 @@ class CheckOut(JobFields):
 
     endpoint_revision: int
     server: str = Field(description="What the server says it is.")
+    probes_version: int = Field(description="Of the questions asked; older checks are made anew.")
     capabilities: dict[str, bool]
     verdicts: list[dict[str, Any]]
 
@@ -109,6 +114,7 @@ class EndpointOut(Schema):
     served_model: str
     concurrency: int
     dialect: str
+    context_tokens: int | None = Field(description="As entered; the check tries it.")
     revision: int = Field(description="Grows when answers may differ; results carry it.")
     has_key: bool
     key_last_four: str
@@ -150,6 +156,7 @@ def shown_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "served_model": endpoint.served_model,
         "concurrency": endpoint.concurrency,
         "dialect": endpoint.dialect,
+        "context_tokens": endpoint.context_tokens,
         "revision": endpoint.revision,
         "has_key": bool(endpoint.key_encrypted),
         "key_last_four": endpoint.key_last_four,
@@ -162,6 +169,7 @@ def shown_check(probe: Probe) -> dict[str, Any]:
         **job(probe),
         "endpoint_revision": probe.endpoint_revision,
         "server": probe.server,
+        "probes_version": probe.probes_version,
         "capabilities": probe.capabilities,
         "verdicts": probe.verdicts,
     }
@@ -284,6 +292,7 @@ def _as_form(given: dict[str, Any]) -> dict[str, Any]:
     return given | {
         "languages": ", ".join(given["languages"]),
         "parameters": "" if given["parameters"] is None else given["parameters"],
+        "context_tokens": given.get("context_tokens") or "",
     }
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from .client import Client, Completion, FirstToken, Loglikelihoods
 from .errors import Kind, LLMError
+from .findings import SENTENCES, ProbeReport, Verdict
 from .pool import pooled
-from .probes import SENTENCES, ProbeReport, Verdict, check
+from .probes import CAPABILITIES, PROBE_VERSION, PROBES, check, identity
 from .replies import OptionScore
 from .retry import Retry
 from .spec import EndpointSpec
 
 __all__ = [
+    "CAPABILITIES",
+    "PROBES",
+    "PROBE_VERSION",
     "SENTENCES",
     "Client",
     "Completion",
@@ -24,5 +28,6 @@ __all__ = [
     "Retry",
     "Verdict",
     "check",
+    "identity",
     "pooled",
 ]

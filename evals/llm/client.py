@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from . import replies
+from . import native, replies
 from .errors import Kind, LLMError, excerpt
 from .replies import Echo, Malformed, OptionScore, Said
 from .retry import Retry
@@ -20,6 +20,8 @@ from .transport import Reply, Transport
 T = TypeVar("T")
 SEED = 1234
 REMEMBERED_CONTEXTS = 512
+VERSION_FIELDS = ("version", "release", "build_info")
+DISPENSABLE = frozenset({"seed", "stream_options"})
 LISTED = 20  # first tokens asked for: the most that vLLM and OpenAI give by default
 
 
@@ -69,7 +71,9 @@ class Client:
 
     def __init__(self, spec: EndpointSpec, retry: Retry | None = None) -> None:
         self.spec = spec
-        self.retry = retry or Retry(deadline=3 * spec.timeout)
+        # A server that loads the model when first asked needs more time for that once.
+        self._patience = max(spec.timeout, spec.speaks.warm_up)
+        self.retry = retry or Retry(deadline=2 * spec.timeout + self._patience)
         self._slots = asyncio.Semaphore(spec.concurrency)
         self._contexts: OrderedDict[str, int] = OrderedDict()
         self._tokenizes = True
@@ -161,8 +165,8 @@ class Client:
             if error.status is None:
                 raise
             return ""
-        version = data.get("version") if isinstance(data, dict) else None
-        return version[:100] if isinstance(version, str) else ""
+        told = [data.get(name) for name in VERSION_FIELDS] if isinstance(data, dict) else []
+        return next((version[:100] for version in told if version and isinstance(version, str)), "")
 
     async def tokens(self, text: str) -> int | None:
         """How many tokens the server makes of ``text``; None where it does not tell."""
@@ -184,22 +188,44 @@ class Client:
         """The decoded reply to GET ``url``."""
         return await self._send("GET", url, None)
 
+    async def text(self, path: str) -> Reply:
+        """What the server's own address answers to GET ``path``, as text of any kind."""
+        return await self._send("GET", f"{self.spec.root}/{path}", None, plain=True)
+
     async def post(self, path: str, body: dict[str, Any]) -> Reply:
         """The decoded reply to ``body`` (the model is added), sent to ``base_url``/``path``."""
         dialect = self.spec.speaks
         if body.get("echo") and not dialect.echoes:
             # Sent all the same, some servers answer 200 with something else.
             raise LLMError(Kind.REQUEST, f"{dialect.label} scores no prompts")
-        body = dialect.fitted(path, {"model": self.spec.model} | body)
+        return await self.post_all(path, dialect.fitted(path, {"model": self.spec.model} | body))
+
+    async def post_all(self, path: str, body: dict[str, Any]) -> Reply:
+        """The decoded reply to ``body``, every field of which is sent."""
+        if self.spec.minimal:
+            body = {name: value for name, value in body.items() if name not in DISPENSABLE}
         return await self._send("POST", f"{self.spec.base_url}/{path}", body)
 
-    async def _send(self, method: str, url: str, body: Any) -> Reply:
+    async def post_root(self, path: str, body: dict[str, Any]) -> Reply:
+        """The decoded reply of a route below the server's own address."""
+        return await self._send("POST", f"{self.spec.root}/{path}", body)
+
+    async def echo(self, text: str) -> tuple[Reply, Echo, int]:
+        """``text`` with the log-probability of each token, and its number of tokens."""
+        reply, found, tokens = await self._echo([text])
+        return reply, found[0], tokens
+
+    async def _send(self, method: str, url: str, body: Any, *, plain: bool = False) -> Reply:
         async def attempt(left: float) -> Reply:
-            return await self._transport.send(method, url, body, min(left, self.spec.timeout))
+            return await self._transport.send(
+                method, url, body, min(left, self._patience), plain=plain
+            )
 
         # Waiting between attempts keeps the slot: fewer requests is what a busy server needs.
         async with self._slots:
             reply, attempts = await self.retry.run(attempt)
+        if method == "POST":
+            self._patience = self.spec.timeout
         return Reply(reply.data, reply.raw, reply.latency_ms, attempts)
 
     async def _generate(
@@ -207,16 +233,23 @@ class Client:
     ) -> Completion:
         reply = await self.post(path, body)
         said = self._understood(reply, partial(parse, reply.data))
+        if (most := self.spec.speaks.most_stops) is not None:
+            said = replies.cut(said, body.get("stop", [])[most:])
         if not self.spec.speaks.counts:
             said = replace(said, prompt_tokens=None, completion_tokens=None)
         return Completion(**asdict(said), latency_ms=reply.latency_ms, attempts=reply.attempts)
 
     async def _echoes(self, texts: list[str]) -> list[tuple[Reply, list[Echo], int]]:
         """Echoes of ``texts`` in order, by one request or one each."""
-        batches = [texts] if self.spec.batch_prompts else [[text] for text in texts]
+        whole = self.spec.batch_prompts and self.spec.route == "echo"
+        batches = [texts] if whole else [[text] for text in texts]
         return await together(*(self._echo(batch) for batch in batches))
 
     async def _echo(self, texts: list[str]) -> tuple[Reply, list[Echo], int]:
+        if route := native.ROUTES.get(self.spec.route):
+            reply = await route.ask(self, texts[0])
+            echo, tokens = self._understood(reply, partial(route.read, reply.data, texts[0]))
+            return reply, [echo], tokens
         body = echo_request(texts[0] if len(texts) == 1 else texts)
         reply = await self.post("completions", body)
         found, tokens = self._understood(reply, partial(replies.echoes, reply.data, len(texts)))

@@ -8,10 +8,11 @@ prompt.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from . import replies
-from .client import SEED, Loglikelihoods, echo_request
+from .client import SEED, Loglikelihoods
 from .replies import Echo, Malformed
 from .transport import Reply
 
@@ -35,15 +36,29 @@ class Asking(Protocol):
 
     async def post(self, path: str, body: dict[str, Any]) -> Reply: ...
 
+    async def echo(self, text: str) -> Echo: ...
+
     async def loglikelihoods(self, context: str, parts: tuple[str, ...]) -> Loglikelihoods: ...
 
 
+Generating = Callable[[Asking, str], Awaitable[tuple[str, float | None]]]
+
+
 async def echo_is_true(asking: Asking) -> Outcome:
-    """A code of ``probes.SENTENCES`` and its values. Raises ``LLMError``."""
+    """A code of ``findings.SENTENCES`` and its values. Raises ``LLMError``."""
+    return await _true(asking, _generated)
+
+
+async def native_is_true(asking: Asking) -> Outcome:
+    """The same of a route of ``native``, where one reply holds what was read and written."""
+    return await _true(asking, _written)
+
+
+async def _true(asking: Asking, generated_after: Generating) -> Outcome:
     compared = 0
     furthest = 0.0
     for prompt, _ in QUESTIONS:
-        token, generated = await _generated(asking, prompt)
+        token, generated = await generated_after(asking, prompt)
         if generated is None:
             return "no_logprobs", {}
         here = await _echoed(asking, prompt)
@@ -91,10 +106,15 @@ async def _generated(asking: Asking, prompt: str) -> tuple[str, float | None]:
     return said.text, float(values[0])
 
 
+async def _written(asking: Asking, prompt: str) -> tuple[str, float | None]:
+    echo = await asking.echo(prompt)
+    value = echo.logprobs[-1] if echo.logprobs else None
+    return echo.text.removeprefix(prompt), float(value) if isinstance(value, float | int) else None
+
+
 async def _echoed(asking: Asking, text: str) -> Echo:
     """The echo of ``text``. Raises ``Malformed`` when it cannot be of that text."""
-    reply = await asking.post("completions", echo_request(text))
-    echo = replies.echoes(reply.data, 1)[0][0]
+    echo = await asking.echo(text)
     if not echo.text.startswith(text):
         raise Malformed("the reply does not begin with the prompt")
     replies.score(echo, 1)  # every value but the first must be a log-probability

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 ROUNDING = 1e-6  # a probability of one may come out a hair above zero
@@ -22,10 +22,13 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True)
 class OptionScore:
-    """Log-likelihood (natural logarithm) of one continuation and its number of tokens."""
+    """Log-likelihood (natural logarithm) of one continuation and its number of tokens.
+
+    ``is_greedy``: every token was the likeliest one; None where the server does not tell.
+    """
 
     loglikelihood: float
-    is_greedy: bool
+    is_greedy: bool | None
     tokens: int
 
 
@@ -44,13 +47,14 @@ class Said:
 class Echo:
     """A prompt given back with log-probabilities, and one generated token at the end.
 
-    ``best`` is the highest log-probability at each place. The lists have one length.
+    ``best`` is the highest log-probability at each place, None where the server tells none
+    of any. The lists have one length.
     """
 
     text: str
     tokens: list[Any]
     logprobs: list[Any]
-    best: list[Any]
+    best: list[Any] | None
 
 
 def model_ids(data: Any) -> list[str]:
@@ -102,15 +106,17 @@ def echoes(data: Any, prompts: int) -> tuple[list[Echo], int]:
 def score(echo: Echo, context_tokens: int) -> OptionScore:
     """Sum over the tokens after ``context_tokens``, without the generated one at the end."""
     logprobs = echo.logprobs[context_tokens:-1]
-    best = echo.best[context_tokens:-1]
+    best = None if echo.best is None else echo.best[context_tokens:-1]
     if context_tokens < 0 or not logprobs:
         raise Malformed("the continuation has no token of its own")
-    for value in itertools.chain(logprobs, best):
+    for value in itertools.chain(logprobs, best or []):
         if not _is_logprob(value):
             raise Malformed(f"a log-probability of the continuation is {value!r}")
     return OptionScore(
         loglikelihood=sum(logprobs),
-        is_greedy=all(own >= top for own, top in zip(logprobs, best, strict=True)),
+        is_greedy=None
+        if best is None
+        else all(own >= top for own, top in zip(logprobs, best, strict=True)),
         tokens=len(logprobs),
     )
 
@@ -135,6 +141,12 @@ def top_logprobs(data: Any) -> tuple[tuple[str, float], ...]:
         if not _is_logprob(value):
             raise Malformed(f"the log-probability of {token!r} is {value!r}")
     return tuple(pairs)
+
+
+def cut(said: Said, stops: Sequence[str]) -> Said:
+    """``said`` up to the first of ``stops``, as a server cuts that was told of them."""
+    found = [at for stop in stops if (at := said.text.find(stop)) >= 0]
+    return replace(said, text=said.text[: min(found)], finish_reason="stop") if found else said
 
 
 def prompt_tokens(data: Any) -> int | None:

@@ -15,8 +15,10 @@ class EndpointSpec:
 
     ``base_url`` ends in ``/v1`` as a rule; ``concurrency`` bounds requests in flight;
     ``timeout`` is in seconds for one attempt; ``batch_prompts`` says that the server takes
-    several prompts in one request; ``dialect`` is a key of ``DIALECTS``. Raises ``ValueError``
-    for a key no header can carry.
+    several prompts in one request; ``dialect`` is a key of ``DIALECTS``; ``route`` is how a
+    prompt is scored: "echo" or a route of ``evals.llm.native``; ``minimal``: fields without
+    which a question can be asked are not sent. Raises ``ValueError`` for a key no header can
+    carry.
     """
 
     base_url: str
@@ -27,6 +29,8 @@ class EndpointSpec:
     timeout: float = 120.0
     batch_prompts: bool = True
     dialect: str = GENERIC
+    route: str = "echo"
+    minimal: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

@@ -161,13 +161,27 @@ async def _begin(openai: Any, client: Any, spec: EndpointSpec, prompt: Prompt) -
     }
     if prompt.seed is not None:
         body["seed"] = prompt.seed
+    wished = body | {"stream_options": {"include_usage": True}}
+    if spec.minimal:
+        body.pop("seed", None)
+        wished.pop("seed", None)
     create = client.chat.completions.create
+    body, wished = (_sent(spec, fields) for fields in (body, wished))
+    if wished == body:
+        return await create(**body)
     try:
-        return await create(**body, stream_options={"include_usage": True})
+        return await create(**wished)
     except (openai.BadRequestError, openai.UnprocessableEntityError) as refused:
         if "stream_options" not in refused.response.text:
             raise
     return await create(**body)
+
+
+def _sent(spec: EndpointSpec, fields: dict[str, Any]) -> dict[str, Any]:
+    """What the dialect lets through; fields that the SDK does not know go beside them."""
+    fitted = spec.speaks.fitted("chat/completions", fields)
+    more = {name: fitted.pop(name) for name in set(fitted) - set(fields)}
+    return fitted | ({"extra_body": more} if more else {})
 
 
 async def _next(chunks: AsyncIterator[Any], clock: _Clock, ending: Ending) -> Any:

@@ -40,8 +40,10 @@ class Transport:
         self.spec = spec
         self.session = spec.policy.session(limit=spec.concurrency, headers=headers)
 
-    async def send(self, method: str, url: str, body: Any, seconds: float) -> Reply:
-        """The decoded reply within ``seconds``, or ``LLMError``."""
+    async def send(
+        self, method: str, url: str, body: Any, seconds: float, *, plain: bool = False
+    ) -> Reply:
+        """The decoded reply (as text when ``plain``) within ``seconds``, or ``LLMError``."""
         timeout = aiohttp.ClientTimeout(
             total=seconds, sock_connect=self.spec.policy.connect_timeout
         )
@@ -70,7 +72,8 @@ class Transport:
         else:
             latency = (time.perf_counter() - started) * 1000
             if 200 <= status < 300:
-                return Reply(self._decoded(raw, status), raw, latency)
+                data = raw.decode(errors="replace") if plain else self._decoded(raw, status)
+                return Reply(data, raw, latency)
             error = self._refusal(status, raw, headers.get("Retry-After"))
         raise error
 
@@ -85,6 +88,8 @@ class Transport:
         # The key goes before anything is cut: half a key is no longer found.
         said = replies.complaint(redacted(raw.decode(errors="replace"), self.spec.api_key))
         kind, retryable = kind_of(status)
+        if status in self.spec.speaks.busy:
+            kind, retryable = Kind.SERVER, True
         error = self._error(
             kind, f"HTTP {status}: {said}", status=status, retryable=retryable, raw=raw
         )

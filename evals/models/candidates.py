@@ -73,6 +73,7 @@ class Checked(models.TextChoices):
     """What the newest check of an endpoint as it is now says, in one word."""
 
     ALL = "all", _("everything works")
+    LETTERS = "letters", _("letters and short answers only")
     SHORT = "short", _("short answers only")
     UNUSABLE = "unusable", _("not usable")
     RUNNING = "running", _("being checked")
@@ -98,6 +99,7 @@ class Endpoint(models.Model):
         default=8,
         validators=[MinValueValidator(1), MaxValueValidator(512)],
     )
+    context_tokens = models.PositiveIntegerField(_("context length"), null=True, blank=True)
     revision = models.PositiveIntegerField(default=1, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -136,6 +138,8 @@ class Endpoint(models.Model):
             return Checked.FAILED
         if probe.can("loglikelihood"):
             return Checked.ALL
+        if probe.can("top_logprobs") or probe.can("chat_top_logprobs"):
+            return Checked.LETTERS
         usable = probe.can("chat") or probe.can("completions")
         return Checked.SHORT if usable else Checked.UNUSABLE
 
@@ -224,6 +228,7 @@ class Probe(Job):
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="probes")
     endpoint_revision = models.PositiveIntegerField()
     server = models.CharField(max_length=200, blank=True)
+    probes_version = models.PositiveSmallIntegerField(default=0)
     verdicts = models.JSONField(default=list)
     capabilities = models.JSONField(default=dict)
 
@@ -246,5 +251,17 @@ class Probe(Job):
     def can(self, capability: str) -> bool:
         return bool(self.capabilities.get(capability))
 
+    def verdict(self, name: str) -> dict[str, Any] | None:
+        return next((verdict for verdict in self.verdicts if verdict["name"] == name), None)
+
     def failed_verdicts(self) -> list[dict[str, Any]]:
         return [verdict for verdict in self.verdicts if verdict["ok"] is False]
+
+    @property
+    def proposal(self) -> dict[str, str] | None:
+        """The server software that the check takes it for, where it is asked as another."""
+        found = self.verdict("software")
+        proposed = found["values"] if found and found.get("code") == "speaks" else {}
+        if proposed.get("dialect") not in DIALECTS or proposed["dialect"] == self.endpoint.dialect:
+            return None
+        return proposed

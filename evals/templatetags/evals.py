@@ -40,12 +40,27 @@ register.simple_tag(language_name)
 
 PROBES = {
     "reachable": gettext_lazy("Reachable"),
+    "health": gettext_lazy("Health"),
     "model_listed": gettext_lazy("Model is listed"),
+    "software": gettext_lazy("Server software"),
     "chat": gettext_lazy("Chat"),
     "completions": gettext_lazy("Completions"),
     "echo_logprobs": gettext_lazy("Log-probabilities of a given text"),
+    "native_logprobs": gettext_lazy("The same by the software's own way"),
     "tokenize": gettext_lazy("Token count"),
+    "zero_tokens": gettext_lazy("Scoring without generating"),
+    "token_ids": gettext_lazy("Prompts as token numbers"),
     "batch_prompts": gettext_lazy("Several prompts in one request"),
+    "top_logprobs": gettext_lazy("Most likely first tokens"),
+    "chat_top_logprobs": gettext_lazy("Most likely first tokens of a chat answer"),
+    "structured_output": gettext_lazy("Demanded form of an answer"),
+    "tools": gettext_lazy("Tools"),
+    "stream": gettext_lazy("Answers piece by piece"),
+    "deterministic": gettext_lazy("Same answer every time"),
+    "context": gettext_lazy("Length of the context"),
+    "reasoning": gettext_lazy("Thinking"),
+    "unknown_fields": gettext_lazy("Unknown fields"),
+    "metrics": gettext_lazy("Figures about its work"),
 }
 ROLES = {
     "system": pgettext_lazy("chat", "System"),

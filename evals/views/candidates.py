@@ -213,3 +213,12 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
     candidate = get_candidate(request, pk)
     candidates.check(candidate.endpoint, by=request.user)
     return redirect(candidate)
+
+
+@require_POST
+@require(Role.ENGINEER)
+def accept_software(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the server as the software that the check took it for."""
+    candidate = get_candidate(request, pk)
+    candidates.accept_software(candidate.endpoint, by=request.user)
+    return redirect(candidate)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -15,6 +15,7 @@ from evals import exports, forecasts, runs, tables
 from evals.forecasts import Forecast
 from evals.forms import RunForm
 from evals.models import Part, Run, Sample, Score, Suite
+from evals.models.suites import Scoring
 from evals.samples import SampleList
 from evals.spending import spent, with_spending
 from portal.accounts import audit
@@ -43,45 +44,50 @@ def index(request: HttpRequest) -> HttpResponse:
 @require(Role.ENGINEER)
 def create(request: HttpRequest) -> HttpResponse:
     """The form, with an estimate of what its choice takes; "estimate" in it starts nothing."""
-    initial = _initial(request)
-    form = RunForm(request.POST or None, project=request.project, initial=initial)
+    initial, given = _initial(request), request.POST.copy()
+    if given.get("instead"):  # the way of asking that was offered after a refusal
+        given["scoring"] = given["instead"]
+    form = RunForm(given or None, project=request.project, initial=initial)
     if "estimate" in request.POST:
         context = {"form": form, "forecasts": _forecasts(form)}
         return page_or_part(request, "evals/runs/new.html", context, part="estimate")
-    refused: list[tuple[str, list[dict[str, Any]]]] = []
+    refused: list[Refused] = []
     if request.method == "POST" and form.is_valid():
-        started = []
-        for candidate in form.cleaned_data["candidates"]:
-            try:
-                started.append(
-                    runs.start(
-                        candidate,
-                        form.cleaned_data["suite"],
-                        scoring=form.cleaned_data["scoring"],
-                        languages=form.cleaned_data["languages"],
-                        again=form.cleaned_data["again"],
-                        by=request.user,
-                    )
-                )
-            except runs.CannotStart as error:
-                refused.append((candidate.name, error.evidence))
-                form.add_error("candidates", f"{candidate.name}: {error}")
+        started, refused = _start(request, form)
         if started and not refused:
             return redirect(started[0] if len(started) == 1 else "evals:runs")
         if started:
             count = len(started)
             said = ngettext("%(count)s run was started.", "%(count)s runs were started.", count)
             messages.info(request, said % {"count": count})
-    return render(
-        request,
-        "evals/runs/new.html",
-        {
-            "form": form,
-            "refused": refused,
-            "forecasts": _forecasts(RunForm(request.POST or initial, project=request.project)),
-        },
-        status=422 if form.is_bound else 200,
-    )
+    forecast = _forecasts(RunForm(given or initial, project=request.project))
+    context = {"form": form, "refused": refused, "forecasts": forecast}
+    status = 422 if form.is_bound else 200
+    return render(request, "evals/runs/new.html", context, status=status)
+
+
+class Refused(NamedTuple):
+    """A model that cannot be asked so: what shows it, and the ways it can be asked instead."""
+
+    name: str
+    evidence: list[dict[str, Any]]
+    offers: list[tuple[str, Any]]
+
+
+def _start(request: HttpRequest, form: RunForm) -> tuple[list[Run], list[Refused]]:
+    """The runs of the chosen models; those that were refused stand in the form's errors, too."""
+    started, refused = [], []
+    wishes = {name: form.cleaned_data[name] for name in ("scoring", "languages", "again")}
+    for candidate in form.cleaned_data["candidates"]:
+        try:
+            run = runs.start(candidate, form.cleaned_data["suite"], by=request.user, **wishes)
+        except runs.CannotStart as error:
+            offers = [(scoring, Scoring(scoring).label) for scoring in error.offers]
+            refused.append(Refused(candidate.name, error.evidence, offers))
+            form.add_error("candidates", f"{candidate.name}: {error}")
+        else:
+            started.append(run)
+    return started, refused
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:

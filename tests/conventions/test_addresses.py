@@ -96,6 +96,7 @@ ADDRESSES = {
     "evals:candidate_edit": of(Role.ENGINEER, "candidate", methods=BOTH),
     "evals:candidate_price": post(Role.ENGINEER, "candidate"),
     "evals:candidate_check": post(Role.ENGINEER, "candidate"),
+    "evals:candidate_software": post(Role.ENGINEER, "candidate"),
     "evals:suites": Address(Role.VIEWER),
     "evals:suite_install": post(Role.ENGINEER),
     "evals:suite": of(Role.VIEWER, "suite"),

@@ -14,6 +14,7 @@ from django.test import TestCase
 from django.utils import timezone
 
 from evals import runs, suites
+from evals.llm import CAPABILITIES, PROBE_VERSION
 from evals.models import Candidate, Endpoint, Part, Probe, Run, Sample, Suite
 from portal.accounts.models import Project
 from tests.evals.stub_server import MODEL
@@ -22,8 +23,8 @@ from workers.models import JobState
 
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: nothing answers
 EVERYTHING = (
-    "chat", "completions", "loglikelihood", "batch_prompts", "tokenize", "top_logprobs",
-    "chat_top_logprobs",
+    "chat", "completions", "loglikelihood", "echo_logprobs", "batch_prompts", "tokenize",
+    "top_logprobs", "chat_top_logprobs",
 )  # fmt: skip
 
 
@@ -60,9 +61,10 @@ def make_probe(endpoint: Endpoint, can: Sequence[str] = EVERYTHING) -> Probe:
         endpoint=endpoint,
         endpoint_revision=endpoint.revision,
         state=JobState.DONE,
-        server="stub 1.0",
+        server="stub stub 1.0",
+        probes_version=PROBE_VERSION,
         verdicts=[verdict],
-        capabilities={name: name in can for name in EVERYTHING},
+        capabilities={name: name in can for name in CAPABILITIES},
         finished_at=timezone.now(),
     )
 

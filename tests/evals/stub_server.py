@@ -264,7 +264,7 @@ def tokens(text: str) -> list[str]:
 
 def logprob(before: str, token: str) -> float:
     digest = hashlib.sha256(f"{before}\0{token}".encode("utf-8", "surrogatepass")).digest()
-    return -0.05 - 6.0 * int.from_bytes(digest[:4], "big") / 2**32
+    return -3.5 - 6.0 * int.from_bytes(digest[:4], "big") / 2**32
 
 
 def best(before: str) -> tuple[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from evals import candidates
+from evals import candidates, llm
 from evals.models import Candidate, Endpoint, Probe
 from portal import secrets
 from portal.accounts.models import Project
@@ -164,7 +164,9 @@ def test_a_check_stores_verdicts_capabilities_and_server(
     probe = check(candidates.check(candidate.endpoint))
     assert (probe.state, probe.done) == (JobState.DONE, 1)
     assert probe.server == "stub stub 1.0"
-    assert all(verdict["ok"] for verdict in probe.verdicts)
+    assert probe.probes_version == llm.PROBE_VERSION
+    assert [verdict["name"] for verdict in probe.verdicts] == list(llm.PROBES)
+    assert all(verdict["evidence"] for verdict in probe.verdicts if verdict["ok"])
     assert probe.can("loglikelihood") and probe.can("chat") and not probe.can("anything else")
     assert Candidate.objects.get().endpoint.verified == probe
     assert candidates.spec(candidate.endpoint).batch_prompts

@@ -20,7 +20,7 @@ def test_it_makes_one_queued_part_for_each_benchmark(project: Project) -> None:
     assert [part.benchmark.name for part in parts] == ["colours", "words"]
     assert [(part.state, part.total) for part in parts] == [("queued", 8), ("queued", 8)]
     assert run.state == JobState.QUEUED
-    assert run.server == "stub 1.0"
+    assert run.server == "stub stub 1.0"
     assert "lm-eval" in run.software
 
 

@@ -40,6 +40,11 @@ PATIENCE = 3.0  # seconds that a worker has to take a job before this process do
 LOOK_SECONDS = 0.3
 REPORT_SECONDS = 5.0
 OVERALL = "overall"
+WAYS = {
+    "options": "Log-likelihoods alone",
+    "letter": "Letters alone",
+    "generate": "Short answers alone",
+}
 
 
 class SetUpProblem(CommandError):
@@ -260,8 +265,8 @@ class Command(BaseCommand):
         try:
             return runs.start(candidate, suite, **wishes)
         except runs.CannotStart as error:
-            hint = "" if options["scoring"] else " Short answers alone: --scoring generate"
-            raise SetUpProblem(f"{error}{hint}") from None
+            hints = [f"{WAYS[scoring]}: --scoring {scoring}" for scoring in error.offers]
+            raise SetUpProblem(" ".join([str(error), *hints])) from None
 
     def follow(
         self, look: Callable[[], Job], jobs: JobQuerySet, task: Callable[[int], None], title: str
