@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import CharField
 from django.utils import timezone
 
-from evals import provenance
+from evals import checksums, provenance
 from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, fewshot
 from evals.models import Benchmark, QuestionSet, Suite
 from evals.models.suites import Scoring
+from evals.storable import cleaned
 from portal.accounts import audit
 from portal.accounts.models import Project, User
 
 SHIPPED = Path(__file__).parent / "data" / "suites"
 MOST_FIELDS = 100_000  # of a suite file
 LONGEST_FIELD = 80  # characters of the name of a field
+HIGHEST_VERSION = 10**6
 REQUIRED = ("name", "title", "family", "language", "engine", "scoring", "metric", "questions")
 FILES = ("questions", "examples")  # fields that name a file beside the suite's
 
@@ -71,7 +75,6 @@ def install(project: Project, slug: str, *, by: User | None = None) -> Suite:
     raise LookupError(f"No suite {slug!r} comes with the portal.")
 
 
-@transaction.atomic
 def load(project: Project, path: Path, *, by: User | None = None) -> Suite:
     """Import the suite file ``path`` with its question files; the same content is imported once.
 
@@ -83,49 +86,69 @@ def load(project: Project, path: Path, *, by: User | None = None) -> Suite:
     folder = path.parent
     entry = _read(path)
     files = {item[field] for item in entry["benchmarks"] for field in FILES if item.get(field)}
-    questions = {name: _text(folder / name) for name in files}
-    digest = _digest(entry, questions)
-    version = int(entry.get("version", 1))
-    existing = Suite.objects.filter(project=project, slug=entry["slug"], version=version).first()
-    if existing:
+    return add(project, entry, {name: _text(folder / name) for name in files}, folder.name, by=by)
+
+
+@transaction.atomic
+def add(
+    project: Project,
+    entry: dict[str, Any],
+    texts: Mapping[str, str],
+    origin: str,
+    *,
+    by: User | None = None,
+) -> Suite:
+    """The suite that ``entry`` describes, with ``texts`` (JSON Lines) by the names in it.
+
+    ``origin`` stands before what is wrong. The same content is stored once: names of files do
+    not count, so suites of two portals with one checksum are the same. Raises SuiteInvalid.
+    """
+    entry = checked(entry, origin)
+    digests = {name: _hash(text) for name, text in texts.items()}
+    content = _complete(entry, digests)
+    digest = checksums.of_suite(content)
+    fields = {name: content[name] for name in checksums.SUITE}
+    key = {name: fields[name] for name in ("slug", "version")}
+    if existing := Suite.objects.filter(project=project, **key).first():
         if existing.sha256 != digest:
             raise SuiteInvalid(
-                f"{folder.name}: version {version} is installed with other content. "
-                "Write a higher version into suite.yaml."
+                f"{origin}: version {existing.version} of {existing.slug} is installed with other "
+                "content. Give it a higher version."
             )
         return existing
-    suite = Suite.objects.create(
-        project=project,
-        slug=entry["slug"],
-        version=version,
-        name=entry["name"],
-        description=entry.get("description", ""),
-        licence=entry.get("licence", ""),
-        tags=entry.get("tags", []),
-        sha256=digest,
-    )
-    stored = {name: _question_set(text, name) for name, text in questions.items()}
-    for position, item in enumerate(entry["benchmarks"]):
-        benchmark = Benchmark(
-            suite=suite,
-            position=position,
-            questions=stored[item["questions"]],
-            examples=stored.get(item.get("examples")),
-            tags=item.get("tags", []),
-            options=item.get("options", {}),
-            cluster=item.get("cluster", ""),
-            source=item.get("source", {}),
-            task=item["task"],
-            **{field: item[field] for field in REQUIRED if field != "questions"},
-        )
+    suite = Suite(project=project, sha256=digest, **fields)
+    _fits(suite, origin)
+    suite.save()
+    stored = {digests[name]: _question_set(text, name) for name, text in texts.items()}
+    for position, item in enumerate(content["benchmarks"]):
+        rows = {field: stored[item[field]] if item[field] else None for field in FILES}
+        benchmark = Benchmark(suite=suite, position=position, **{**item, **rows})
+        _fits(benchmark, f"{origin}: benchmarks[{position}]")
         try:
             ENGINES[benchmark.engine].validate(spec(benchmark))
             clusters(benchmark)
         except (TaskInvalid, LookupError) as error:
-            raise SuiteInvalid(f"{folder.name}: {error}") from error
+            raise SuiteInvalid(f"{origin}: {error}") from error
         benchmark.save()
-    audit.record(project, "suite.install", suite, by=by, version=version, sha256=digest)
+    audit.record(project, "suite.install", suite, by=by, version=suite.version, sha256=digest)
     return suite
+
+
+def describe(suite: Suite) -> dict[str, Any]:
+    """``suite`` in canonical form: what its checksum covers (``checksums.of_suite``)."""
+    columns = suite.benchmarks.select_related("questions", "examples").defer(
+        "questions__lines", "examples__lines"
+    )
+    return {name: getattr(suite, name) for name in checksums.SUITE} | {
+        "benchmarks": [
+            {name: getattr(column, name) for name in checksums.BENCHMARK if name not in FILES}
+            | {
+                "questions": column.questions.sha256,
+                "examples": column.examples.sha256 if column.examples else None,
+            }
+            for column in columns
+        ]
+    }
 
 
 def spec(benchmark: Benchmark) -> BenchmarkSpec:
@@ -215,11 +238,54 @@ def _read(path: Path) -> dict[str, Any]:
         entry = yaml.safe_load(_text(path))
     except (yaml.YAMLError, RecursionError) as error:
         raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
+    return checked(entry, f"{path.parent.name}/{path.name}")
+
+
+def checked(entry: Any, origin: str) -> dict[str, Any]:
+    """``entry`` as JSON has it. Raises SuiteInvalid."""
     if _size(entry) > MOST_FIELDS:
-        raise SuiteInvalid(f"{path.name} has more than {MOST_FIELDS} fields, aliases written out.")
+        raise SuiteInvalid(f"{origin} has more than {MOST_FIELDS} fields, aliases written out.")
     for message in _faults(entry):
-        raise SuiteInvalid(f"{path.parent.name}/{path.name}: {message}")
-    return entry
+        raise SuiteInvalid(f"{origin}: {message}")
+    try:
+        plain = json.loads(json.dumps(entry, allow_nan=False))
+        checksums.canonical(plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        hint = "Write dates in quotes, and no infinite numbers."
+        raise SuiteInvalid(f"{origin} holds what JSON cannot: {error}. {hint}") from error
+    if cleaned(plain) != plain:
+        raise SuiteInvalid(f"{origin}: a text holds NUL or half a character. Remove it.")
+    return plain
+
+
+def _complete(entry: dict[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+    """``entry`` with every field of the canonical form; files by checksum."""
+    defaults = {"tags": [], "options": {}, "source": {}, "cluster": ""}
+    return {
+        "slug": entry["slug"],
+        "version": entry.get("version", 1),
+        "name": entry["name"],
+        "description": entry.get("description", ""),
+        "licence": entry.get("licence", ""),
+        "tags": entry.get("tags", []),
+        "benchmarks": [
+            {name: item.get(name, defaults.get(name)) for name in checksums.BENCHMARK}
+            | {field: digests.get(item.get(field) or "") for field in FILES}
+            for item in entry["benchmarks"]
+        ],
+    }
+
+
+def _fits(row: Suite | Benchmark, origin: str) -> None:
+    """Raise SuiteInvalid where a field is longer than the database takes, or no slug."""
+    texts = {field.name for field in row._meta.fields if isinstance(field, CharField)}
+    others = [field.name for field in row._meta.fields if field.name not in texts]
+    try:
+        row.clean_fields(exclude=others)
+    except ValidationError as error:
+        for name, said in error.message_dict.items():
+            value = str(getattr(row, name))[:80]
+            raise SuiteInvalid(f"{origin}.{name} is {value!r}: {said[0]}") from error
 
 
 def _size(value: Any) -> int:
@@ -246,9 +312,12 @@ def _faults(entry: Any) -> Iterator[str]:
     for field in ("slug", "name", "benchmarks"):
         if not entry.get(field):
             yield f"{field} is missing."
+    for field in ("slug", "name", "description", "licence"):
+        if not isinstance(entry.get(field, ""), str):
+            yield f"{field} is {entry[field]!r}; write text in quotes."
     version = entry.get("version", 1)
-    if not isinstance(version, int) or version < 1:
-        yield f"version is {version!r}; write a whole number from 1."
+    if type(version) is not int or not 1 <= version <= HIGHEST_VERSION:
+        yield f"version is {version!r}; write a whole number from 1 to {HIGHEST_VERSION}."
     items = entry.get("benchmarks") or []
     if not _are_tags(entry.get("tags", [])):
         yield f"tags is {entry['tags']!r}; write a list of words."
@@ -265,6 +334,9 @@ def _faults(entry: Any) -> Iterator[str]:
         for field in (*REQUIRED, "task"):
             if not item.get(field):
                 yield f"benchmarks[{index}].{field} is missing."
+        for field in REQUIRED:
+            if not isinstance(item.get(field, ""), str):
+                yield f"benchmarks[{index}].{field} is {item[field]!r}; write text in quotes."
         if not _are_tags(item.get("tags", [])):
             yield f"benchmarks[{index}].tags is {item['tags']!r}; write a list of words."
         cluster = item.get("cluster", "")
@@ -299,13 +371,11 @@ def _question_set(text: str, name: str) -> QuestionSet:
         if not isinstance(row, dict):
             raise SuiteInvalid(f"{name}, line {number}: a question must be a JSON object.")
         count += 1
-    digest = hashlib.sha256(text.encode()).hexdigest()
     found, _ = QuestionSet.objects.get_or_create(
-        sha256=digest, defaults={"count": count, "lines": text}
+        sha256=_hash(text), defaults={"count": count, "lines": text}
     )
     return found
 
 
-def _digest(entry: dict[str, Any], questions: dict[str, str]) -> str:
-    content = json.dumps([entry, questions], sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

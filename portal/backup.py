@@ -5,8 +5,8 @@ the state of the migrations. It does not depend on the kind of database, so a la
 can be restored into a team's PostgreSQL, and an older version's backup into a newer portal:
 rows are read into the tables as they were then, and migrated afterwards.
 
-Not in it: sessions, counters of failed sign-ins, and the keys that stored secrets are
-encrypted with.
+Not in it: sessions, counters of failed sign-ins, uploaded data packs that wait for a decision,
+and the keys that stored secrets are encrypted with.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from portal import secrets
 FORMAT = 1
 CANARY = "pruefstand"
 MANIFEST = "manifest.json"
-LEFT_OUT = {"sessions.session"}
+LEFT_OUT = {"sessions.session", "evals.waitingpack"}
 APPS_LEFT_OUT = {"axes"}
 ROWS_AT_ONCE = 500
 Report = Callable[[str], None]

@@ -1,5 +1,6 @@
 from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe
 from evals.models.leaderboard import Standing
+from evals.models.packs import PackKey, TrustedKey, WaitingPack
 from evals.models.playground import KeptQuestion
 from evals.models.runs import Part, Run, Sample, Score
 from evals.models.suites import Benchmark, QuestionSet, Suite
@@ -9,6 +10,7 @@ __all__ = [
     "Candidate",
     "Endpoint",
     "KeptQuestion",
+    "PackKey",
     "Part",
     "Price",
     "Pricing",
@@ -19,4 +21,6 @@ __all__ = [
     "Score",
     "Standing",
     "Suite",
+    "TrustedKey",
+    "WaitingPack",
 ]

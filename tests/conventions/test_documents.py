@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evals import packs
 from evals.models import Candidate, Endpoint
 from portal import secrets
 from portal.accounts.models import Membership, Project, Role, User
@@ -63,8 +64,10 @@ def test_stored_keys_open_without_the_old_passphrase_after_the_rotation(
     endpoint = Endpoint.objects.create(
         candidate=candidate, key_encrypted=secrets.encrypt("sk-CANARY-1234")
     )
+    packs.own_key()
     settings.ENCRYPTION_KEYS = [NEW, OLD]
     exec(snippets("operations.md")[1], {})
     settings.ENCRYPTION_KEYS = [NEW]
     endpoint.refresh_from_db()
     assert secrets.decrypt(endpoint.key_encrypted) == "sk-CANARY-1234"
+    assert secrets.decrypt(packs.own_key().secret_encrypted)

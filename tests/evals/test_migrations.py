@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from evals.models import Part, Run, Sample
+from evals.models import Part, Run, Sample, Suite
 from portal.accounts.models import Project
 from tests.evals.making import make_candidate, make_run, make_suite
 
@@ -28,3 +28,12 @@ def test_sums_of_older_samples_are_added_up(project: Project) -> None:
     assert sums == (1.0, 6.0, 14) and colours.completion_tokens is None and colours.counted == 0
     run.refresh_from_db()
     assert run.worked_seconds == (run.finished_at - run.started_at).total_seconds() > 0
+
+
+def test_checksums_of_older_suites_become_those_that_are_computed_today(project: Project) -> None:
+    suite = make_suite(project, licence="CC0-1.0")
+    Suite.objects.update(sha256="0" * 64)
+    import_module("evals.migrations.0009_canonical_checksums").compute_anew(
+        apps, connection.schema_editor()
+    )
+    assert Suite.objects.get().sha256 == suite.sha256
