@@ -65,6 +65,7 @@ class Stub:
     """One server: ``quirk`` names the product it imitates, ``once`` holds replies to give first."""
 
     measures = "stub_"
+    absent: frozenset[str] = frozenset()  # paths that this server does not have
 
     def __init__(self, quirk: str = "vllm") -> None:
         self.quirk = quirk
@@ -99,11 +100,19 @@ class Stub:
                 return await self.once.pop(0)(request)
             if self.always:
                 return await self.always(request)
+            if request.path in self.absent:
+                return web.json_response({"detail": "Not Found"}, status=404)
+            if refusal := self.refusal(request.path, body or {}):
+                return refusal
             return await getattr(self, f"_{request.path.strip('/').replace('/', '_')}")(body)
         except AttributeError:
             return web.json_response({"detail": "Not Found"}, status=404)
         finally:
             self.busy -= 1
+
+    def refusal(self, path: str, body: Any) -> web.Response | None:
+        """What this server does not take."""
+        return None
 
     async def _v1_models(self, body: Any) -> web.Response:
         if self.quirk == "transformers-serve":
