@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from array import array
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,12 +19,15 @@ from django.utils.translation import gettext_noop
 
 from evals import candidates, suites
 from evals.engines import ENGINES, Outcome, TaskInvalid
+from evals.llm import EndpointSpec
+from evals.llm.presence import absence
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
 from evals.models.suites import Scoring
 from evals.stats.bootstrap import bootstrap_mean
 from evals.stats.clusters import clustered_mean
 from evals.stats.intervals import Interval, wilson
 from evals.storable import clean
+from evals.waiting import AWAY, GONE, ServerGone, patiently, tell
 from evals.words import titled, word
 from portal.accounts import audit
 from portal.accounts.models import User
@@ -31,22 +35,15 @@ from workers import jobs
 from workers.models import JobState
 from workers.progress import JobError, Progress, alongside
 
-PATIENCE = 16  # failed samples in a row, beyond the concurrency, before a part gives up
+ROWS_AT_ONCE = 2000  # read from the database while scores are computed
 COVERAGE = 0.95  # below this share of answered samples a score is not valid
 DISTANCES = ("p_gold", "nll", "brier", "margin")
-# Kinds of failure that say the server is away, not that it dislikes one prompt.
-SERVER_AWAY = {"connection", "timeout", "rate limited", "server error", "unauthorised"}
 MOVED = gettext_noop("The endpoint has changed since this run was started. Start a new run.")
-GONE = gettext_noop("Too many samples failed in a row. The server's last error:")
 SAMPLE_FIELDS = [
     "prompt", "target", "answer", "correct", "value", "metrics", "choices", "loglikelihoods",
     *DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms", "attempts", "raw",
     "finish_reason", "error", "error_kind",
 ]  # fmt: skip
-
-
-class ServerGone(JobError):
-    """Too many samples failed in a row; what is answered is kept and the run can be resumed."""
 
 
 class CannotStart(Exception):
@@ -253,11 +250,19 @@ def execute(part: Part, progress: Progress) -> None:
     failed = set(part.samples.exclude(error="").values_list("doc_id", flat=True))
     tally(part)
     progress.begin(total=len(benchmark.rows), done=len(finished), errors=len(failed))
+    served = candidates.spec(endpoint)
+    tell(progress, "")
+    _look_first(part, served)
     try:
-        asked = engine.run(candidates.spec(endpoint), benchmark, finished)
-        _drive(asked, part, progress, failed)
+        batches = patiently(
+            lambda skip: engine.run(served, benchmark, skip),
+            served, progress, finished, len(benchmark.rows),
+        )  # fmt: skip
+        _drive(batches, part, progress, failed)
     except TaskInvalid as error:
         raise JobError(str(error)) from error
+    finally:
+        tell(progress, "")
     with transaction.atomic():
         progress.fence()
         score(part)
@@ -275,21 +280,24 @@ def _still_able(part: Part, probe: Probe) -> None:
     Run.objects.filter(pk=part.run_id).update(server=probe.server)
 
 
+def _look_first(part: Part, served: EndpointSpec) -> None:
+    """Raise ServerGone when the server is away and another part has waited for it in vain."""
+    waited = part.run.parts.filter(Q(message__startswith=GONE) | Q(message__startswith=AWAY))
+    if waited.filter(state=JobState.FAILED).exists() and (reason := look(served)):
+        raise ServerGone(f"{AWAY}\n{reason}")
+
+
+look = async_to_sync(absence)
+
+
 @async_to_sync
 async def _drive(batches: Any, part: Part, progress: Progress, failed: set[int]) -> None:
-    """Store batches as they come, for as long as the server answers at all."""
-    patience = PATIENCE + part.run.candidate.endpoint.concurrency
+    """Store batches as they come."""
 
     async def consume() -> None:
-        failed_in_a_row = 0
         async with aclosing(batches) as source:
             async for batch in source:
                 await sync_to_async(store)(part, batch, progress, failed)
-                for outcome in batch:
-                    away = outcome.error_kind in SERVER_AWAY
-                    failed_in_a_row = failed_in_a_row + 1 if away else 0
-                    if failed_in_a_row >= patience:
-                        raise ServerGone(f"{GONE}\n{outcome.error}")
 
     await alongside(consume(), progress)
 
@@ -353,43 +361,56 @@ def tally(part: Part) -> None:
 
 
 def score(part: Part) -> None:
-    """Replace scores and sums of ``part`` by those of its samples as they are now."""
+    """Replace scores and sums of ``part`` by those of its samples as they are now.
+
+    Only the numbers are read, and packed: 200,000 samples take a few megabytes.
+    """
     tally(part)
-    samples = list(part.samples.all())
-    asked = part.total or len(samples)
-    answered = [sample for sample in samples if not sample.error]
-    valid = bool(answered) and len(answered) >= COVERAGE * asked
-    columns: dict[str, dict[int, float]] = {}
-    for sample in answered:
-        for name, value in sample.metrics.items():
-            columns.setdefault(name, {})[sample.doc_id] = value
-        for name in DISTANCES:
-            if (value := getattr(sample, name)) is not None:
-                columns.setdefault(name, {})[sample.doc_id] = value
+    asked = part.total or part.samples.count()
+    rows = part.samples.answered().values_list("doc_id", "value", "metrics", *DISTANCES)
+    columns: dict[str, tuple[array[int], array[float]]] = {}  # doc_ids and what is theirs
+    values: list[float | None] = [None] * asked
+    answered = 0
+    for doc_id, value, metrics, *distances in rows.order_by("doc_id").iterator(ROWS_AT_ONCE):
+        answered += 1
+        if doc_id < asked:
+            values[doc_id] = value
+        for name, number in (*metrics.items(), *zip(DISTANCES, distances, strict=True)):
+            if number is not None:
+                documents, numbers = columns.setdefault(name, (array("L"), array("d")))
+                documents.append(doc_id)
+                numbers.append(number)
+    valid = answered > 0 and answered >= COVERAGE * asked
     part.scores.all().delete()
     clusters = suites.texts_of(part.benchmark, asked)
     Score.objects.bulk_create(
-        _score_row(part, name, values, clusters, asked, valid) for name, values in columns.items()
+        _score_row(
+            part,
+            name,
+            numbers,
+            [clusters[doc_id] for doc_id in documents] if clusters else None,
+            asked,
+            valid,
+        )
+        for name, (documents, numbers) in columns.items()
     )
     if not columns:
         Score.objects.create(
             part=part, metric=part.benchmark.metric, asked=asked, answered=0, valid=False
         )
-    by_document = {sample.doc_id: sample.value for sample in answered}
-    part.values = [by_document.get(doc_id) for doc_id in range(asked)]
-    Part.objects.filter(pk=part.pk).update(values=part.values)
+    part.values = values
+    Part.objects.filter(pk=part.pk).update(values=values)
 
 
 def _score_row(
     part: Part,
     name: str,
-    by_document: dict[int, float],
+    values: Sequence[float],
     clusters: list[int] | None,
     asked: int,
     valid: bool,
 ) -> Score:
-    values = list(by_document.values())
-    found = interval(values, [clusters[doc_id] for doc_id in by_document] if clusters else None)
+    found = interval(values, clusters)
     return Score(
         part=part,
         metric=name,
@@ -403,7 +424,7 @@ def _score_row(
     )
 
 
-def interval(values: list[float], clusters: list[int] | None = None) -> Interval:
+def interval(values: Sequence[float], clusters: list[int] | None = None) -> Interval:
     """Mean with 95 % interval: Wilson for 0/1 values, percentile bootstrap for the rest.
 
     ``clusters`` numbers the text of each value: texts are drawn whole then, unless all values

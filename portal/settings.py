@@ -225,6 +225,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 # Jobs. The database row is the truth; a message only pokes a worker (docs/operations.md).
 BROKER_URL = os.environ.get("PORTAL_BROKER_URL") or f"embedded://{DATA_DIR / 'broker'}"
 LEASE_SECONDS = number("PORTAL_LEASE_SECONDS", 15.0)
+SERVER_WAIT_SECONDS = number("PORTAL_SERVER_WAIT_SECONDS", 300.0)
 SWEEP_SECONDS = number("PORTAL_SWEEP_SECONDS", 5.0)
 WORKER_PROCESSES = whole("PORTAL_WORKER_PROCESSES", 2)
 # What a server was found able to do is asked anew before a run when the check is older.

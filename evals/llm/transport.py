@@ -59,7 +59,9 @@ class Transport:
             error = self._error(kind, str(refused))
         except aiohttp.ConnectionTimeoutError:
             limit = self.spec.policy.connect_timeout
-            error = self._error(Kind.TIMEOUT, f"no connection within {limit:.0f} s", retryable=True)
+            error = self._error(
+                Kind.CONNECTION, f"no connection within {limit:.0f} s", retryable=True
+            )
         except TimeoutError:
             error = self._error(
                 Kind.TIMEOUT, f"no complete answer within {seconds:.0f} s", retryable=True

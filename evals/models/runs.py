@@ -182,6 +182,8 @@ class Part(Job):
     counted = models.PositiveIntegerField(default=0, help_text="Samples with both token counts.")
     value_sum = models.FloatField(default=0.0)
     latency_sum_ms = models.FloatField(default=0.0)
+    waiting_since = models.DateTimeField(null=True, help_text="Set while the server is away.")
+    waiting_for = models.TextField(blank=True, help_text="What the absent server's address says.")
 
     class Meta:
         ordering = ["benchmark__position"]
@@ -215,6 +217,11 @@ class Part(Job):
     def latency_ms(self) -> float | None:
         """Mean time of an answer."""
         return self.latency_sum_ms / self.done if self.done else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a server that is away; a killed worker may leave its mark."""
+        return self.state == JobState.RUNNING and self.waiting_since is not None
 
     def settled(self) -> None:
         self.run.settle()

@@ -166,6 +166,7 @@ def _progress(run: Run) -> dict[str, Any]:
         "parts": parts,
         "figures": _figures(parts),
         "spent": spent([run])[run.pk],
+        "waiting": next((part for part in parts if part.waits), None),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals import candidates, runs
+from evals import candidates, runs, waiting
 from evals.models import Candidate, Part, Run, Sample, Score, Suite
 from evals.stats.intervals import wilson
 from portal.accounts.models import Project
@@ -150,7 +150,7 @@ def test_it_gives_up_after_a_streak_of_failures_and_keeps_what_is_answered(
     stub.reset(after=30, kind="401")
     suite = words(project, 200)
     run = carry_out(runs.start(candidate, suite))
-    streak = runs.PATIENCE + candidate.endpoint.concurrency
+    streak = waiting.PATIENCE + candidate.endpoint.concurrency
     assert run.state == JobState.FAILED
     assert "failed in a row" in Run.objects.get(pk=run.pk).message
     assert "out of order" in Run.objects.get(pk=run.pk).message
