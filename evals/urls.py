@@ -1,11 +1,12 @@
 from django.urls import path
 
-from evals.views import candidates, compare, leaderboard, methods, playground, runs, suites
+from evals.views import candidates, compare, leaderboard, methods, playground, runs, servers, suites
 
 app_name = "evals"
 urlpatterns = [
     path("models/", candidates.index, name="candidates"),
     path("models/new/", candidates.create, name="candidate_new"),
+    path("models/servers/", servers.index, name="servers"),
     path("models/<int:pk>/", candidates.detail, name="candidate"),
     path("models/<int:pk>/edit/", candidates.edit, name="candidate_edit"),
     path("models/<int:pk>/price/", candidates.set_price, name="candidate_price"),

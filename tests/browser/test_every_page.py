@@ -176,6 +176,10 @@ PAGES: dict[str, list[Look]] = {
         Look("models-none", "/models/?q=nothing"),
         Look("models-empty", "/models/", who="nina"),
     ],
+    "evals:servers": [
+        Look("servers"),
+        Look("servers-empty", "/models/servers/", who="nina"),
+    ],
     "evals:candidate_new": [
         Look("model-new"),
         Look("model-new-refused", "/models/new/",

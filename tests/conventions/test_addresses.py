@@ -91,6 +91,7 @@ ADDRESSES = {
     "accounts:audit": Address(Role.ADMIN),
     "accounts:audit_file": Address(Role.ADMIN),
     "evals:candidates": Address(Role.VIEWER),
+    "evals:servers": Address(Role.VIEWER),
     "evals:candidate_new": Address(Role.ENGINEER, BOTH),
     "evals:candidate": of(Role.VIEWER, "candidate"),
     "evals:candidate_edit": of(Role.ENGINEER, "candidate", methods=BOTH),
