@@ -13,6 +13,7 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -243,7 +244,7 @@ class OutboundPolicy:
     ) -> aiohttp.ClientResponse:
         """Judge the URL that aiohttp really uses, before and after it is sent."""
         url = str(request.url)
-        self.check_url(url)
+        _judged(self, url)
         if request.proxy is not None:
             raise OutboundRefused(url, "proxy")
         response = await send(request)
@@ -297,6 +298,12 @@ class _PinnedAddresses(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is kept open between look-ups."""
+
+
+@lru_cache(maxsize=1024)
+def _judged(policy: OutboundPolicy, url: str) -> None:
+    """Raise ``OutboundRefused`` unless ``url`` may be used; thousands of requests ask for one."""
+    policy.check_url(url)
 
 
 async def lookup(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:

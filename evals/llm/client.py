@@ -101,9 +101,9 @@ class Client:
         if not parts or not all(parts):
             raise ValueError("There is an empty continuation, which has no log-likelihood.")
         texts = [context + part for part in parts]
-        asked, counted = await together(self._echoes(texts), self._context_tokens(context))
+        asked = await self._echoes(texts)
         echoes = [(reply, echo) for reply, found, _ in asked for echo in found]
-        starts = await self._starts([echo for _, echo in echoes], context, texts, counted)
+        starts = await self._starts([echo for _, echo in echoes], context, texts)
         return Loglikelihoods(
             options=tuple(
                 self._understood(reply, partial(replies.score, echo, start))
@@ -255,12 +255,12 @@ class Client:
         found, tokens = self._understood(reply, partial(replies.echoes, reply.data, len(texts)))
         return reply, found, tokens
 
-    async def _starts(
-        self, echoes: list[Echo], context: str, texts: list[str], counted: int | None
-    ) -> list[int]:
-        """Where the continuation begins in each echo, in tokens."""
-        if counted is not None:
-            return [counted] * len(echoes)
+    async def _starts(self, echoes: list[Echo], context: str, texts: list[str]) -> list[int]:
+        """Where the continuation begins in each echo, in tokens.
+
+        The tokens of the echo tell it. Only where one of them reaches over the boundary, or
+        they do not spell the text, is the context counted alone, once.
+        """
         seen = [
             replies.boundary(echo, context, text) for echo, text in zip(echoes, texts, strict=True)
         ]
@@ -270,22 +270,18 @@ class Client:
                 "so the first token of the continuation has no log-likelihood."
             )
         if None in seen:
-            # A token reaches over the boundary: the context alone says how long it is.
-            _, _, tokens = await self._echo([context])
-            self._remember(context, tokens)
-            return [tokens] * len(echoes)
+            return [await self._context_tokens(context)] * len(echoes)
         return [start for start in seen if start is not None]
 
-    async def _context_tokens(self, context: str) -> int | None:
-        """Tokens of ``context`` as counted by the server, or None to be seen from the echo."""
-        if not context:
-            return None
+    async def _context_tokens(self, context: str) -> int:
+        """Tokens of ``context``, as the server counts them or else as it echoes them."""
         if context in self._contexts:
             self._contexts.move_to_end(context)
             return self._contexts[context]
         count = await self.tokens(context)
-        if count is not None:
-            self._remember(context, count)
+        if count is None:
+            _, _, count = await self._echo([context])
+        self._remember(context, count)
         return count
 
     def _remember(self, context: str, count: int) -> None:

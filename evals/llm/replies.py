@@ -47,8 +47,8 @@ class Said:
 class Echo:
     """A prompt given back with log-probabilities, and one generated token at the end.
 
-    ``best`` is the highest log-probability at each place, None where the server tells none
-    of any. The lists have one length.
+    ``best`` is the highest log-probability at each place, or what lists the highest ones
+    there; None where the server tells none of any. The lists have one length.
     """
 
     text: str
@@ -106,7 +106,9 @@ def echoes(data: Any, prompts: int) -> tuple[list[Echo], int]:
 def score(echo: Echo, context_tokens: int) -> OptionScore:
     """Sum over the tokens after ``context_tokens``, without the generated one at the end."""
     logprobs = echo.logprobs[context_tokens:-1]
-    best = None if echo.best is None else echo.best[context_tokens:-1]
+    # Of the continuation alone: a prompt has a hundred places, and nobody asks for the others.
+    places = None if echo.best is None else echo.best[context_tokens:-1]
+    best = None if places is None else [_highest(top) for top in places]
     if context_tokens < 0 or not logprobs:
         raise Malformed("the continuation has no token of its own")
     for value in itertools.chain(logprobs, best or []):
@@ -161,17 +163,21 @@ def boundary(echo: Echo, context: str, text: str) -> int | None:
     Tokens that the server puts in front (beginning of text) count as context.
     """
     tokens = echo.tokens[:-1]
-    if not tokens or not all(isinstance(token, str) for token in tokens):
+    try:
+        joined = "".join(tokens)
+    except TypeError:  # one of them is no text
         return None
-    joined = "".join(tokens)
-    if not joined.endswith(text):
+    if not tokens or not joined.endswith(text):
         return None
-    front = len(joined) - len(text)
-    starts = [0, *itertools.accumulate(len(token) for token in tokens)]
-    if front not in starts or front + len(context) not in starts:
+    front, back = len(joined) - len(text), len(text) - len(context)
+    if front and front not in itertools.accumulate(len(token) for token in tokens):
         return None
-    # The first of equal starts: a token that shows no text is the head of what follows.
-    return starts.index(front + len(context))
+    # From the end, which is near. A token that shows no text is the head of what follows.
+    start = len(tokens)
+    while start and (back > 0 or not tokens[start - 1]):
+        start -= 1
+        back -= len(tokens[start])
+    return start if back == 0 else None
 
 
 def move_spaces(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
@@ -220,12 +226,14 @@ def _echo(choice: dict[str, Any]) -> Echo:
         raise Malformed("the lists of tokens and log-probabilities differ in length")
     if len(tops) != len(logprobs):
         raise Malformed("the lists of log-probabilities differ in length")
-    return Echo(_text(choice.get("text")), tokens, logprobs, [_highest(top) for top in tops])
+    return Echo(_text(choice.get("text")), tokens, logprobs, tops)
 
 
 def _highest(top: Any) -> Any:
     """The greatest value of a place; what is no log-probability counts as greatest, to be found."""
-    if not isinstance(top, dict) or not top:
+    if not isinstance(top, dict):
+        return top
+    if not top:
         return None
     return max(top.values(), key=lambda value: value if _is_logprob(value) else math.inf)
 

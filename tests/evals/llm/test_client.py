@@ -108,14 +108,22 @@ def test_it_splits_where_the_context_alone_would_end(
     asyncio.run(run())
 
 
-async def test_it_asks_for_the_length_of_a_context_once() -> None:
+async def test_it_reads_the_length_of_a_context_off_the_echo() -> None:
     async with serving() as server, Client(server.spec()) as client:
         for part in (" a", " b", " c"):
             await client.loglikelihoods(CONTEXT, [part])
+        assert not server.posted("/tokenize")
+
+
+async def test_it_counts_a_context_once_where_the_echo_does_not_tell_its_length() -> None:
+    # "Wien" and "er" are one token: the context ends inside of it.
+    async with serving() as server, Client(server.spec()) as client:
+        for _ in range(3):
+            await client.loglikelihoods("In Wien", ["er Luft"])
         assert len(server.posted("/tokenize")) == 1
     async with serving("no-tokenize") as server, Client(server.spec()) as client:
-        for context in ("One", "Two", "Three"):
-            await client.loglikelihoods(context, [" a"])
+        for context in ("In Wien", "Am Wien", "Um Wien"):
+            await client.loglikelihoods(context, ["er Luft"])
         assert len(server.posted("/tokenize")) == 1
 
 
