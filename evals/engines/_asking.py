@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evals.engines import _letters
 from evals.engines._base import BenchmarkSpec, Outcome
-from evals.llm import Client, Completion, LLMError
+from evals.llm import Client, Completion, LLMError, thinking
 from evals.llm.replies import move_spaces
 from evals.stats.distance import distances
 
@@ -165,11 +165,18 @@ async def _ask_generate(
     prompt: str,
     target: str,
 ) -> Outcome:
+    """One generation, scored without its thinking; ``raw`` keeps all of it.
+
+    The metrics ``thinking`` and ``thinking_cut`` are of answers with thinking alone.
+    """
     (request,) = document.requests
     reply = await _generate(client, request.args[0], dict(request.args[1]))
-    text = reply.text
-    request.resps = [text]
+    raw = thinking.joined(reply.text, reply.reasoning, reply.finish_reason)
+    thought = thinking.split(raw)
+    request.resps = [thought.answer]
     metrics = _score(task, document)
+    if thought.thinking or thought.cut:
+        metrics |= {"thinking": 1.0, "thinking_cut": float(thought.cut)}
     answers = [request.filtered_resps[name.name] for name in task._filters]
     return Outcome(
         doc_id=document.doc_id,
@@ -182,7 +189,7 @@ async def _ask_generate(
         completion_tokens=reply.completion_tokens,
         latency_ms=reply.latency_ms,
         attempts=reply.attempts,
-        raw=text,
+        raw=raw,
         finish_reason=reply.finish_reason,
     )
 

@@ -22,7 +22,7 @@ from evals.engines import _bounds
 from evals.engines._asking import Chat, Document, gold_of
 from evals.engines._asking import ask as ask_document
 from evals.engines._base import EXAMPLES_SPLIT, BenchmarkSpec, Outcome, TaskInvalid, fewshot
-from evals.llm import Client, EndpointSpec, pooled
+from evals.llm import Client, EndpointSpec, pooled, thinking
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
@@ -67,7 +67,7 @@ class LmEval:
         return frozenset({"chat" if spec.options.get("chat") else "completions"})
 
     def software(self) -> dict[str, str]:
-        return {"lm-eval": version("lm-eval")}
+        return {"lm-eval": version("lm-eval"), "thinking rule": str(thinking.RULE)}
 
     def validate(self, spec: BenchmarkSpec) -> None:
         if not spec.rows:

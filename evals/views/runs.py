@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import F, Prefetch
+from django.db.models import F, Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from evals import exports, forecasts, runs, tables
 from evals.forecasts import Forecast
 from evals.forms import RunForm
+from evals.llm import thinking
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.models.suites import Scoring
 from evals.samples import SampleList
@@ -151,21 +152,22 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _progress(run: Run) -> dict[str, Any]:
     """The parts with their primary score, and what they add up to; no sample is read."""
-    primary = Score.objects.filter(metric=F("part__benchmark__metric"))
+    shown = Q(metric=F("part__benchmark__metric")) | Q(metric="thinking_cut")
     parts = list(
         run.parts.select_related("benchmark")
-        .prefetch_related(Prefetch("scores", primary, to_attr="primary"))
+        .prefetch_related(Prefetch("scores", Score.objects.filter(shown), to_attr="shown"))
         .defer("values", "benchmark__task", "benchmark__options")
     )
     run.count_up(parts)
     for part in parts:
-        part.score = part.primary[0] if part.primary else None
+        part.score = next((s for s in part.shown if s.metric == part.benchmark.metric), None)
         part.run = run
     return {
         "run": run,
         "parts": parts,
         "figures": _figures(parts),
         "spent": spent([run])[run.pk],
+        "thinking": _thinking(parts),
         "waiting": next((part for part in parts if part.waits), None),
     }
 
@@ -186,6 +188,19 @@ def _figures(parts: list[Part]) -> dict[str, float | None]:
         "uncounted": answered - sum(part.counted for part in parts),
         "latency": sum(part.latency_sum_ms for part in parts) / answered if answered else None,
     }
+
+
+class Thinking(NamedTuple):
+    """How many answers of a run came with thinking, and in how many it was cut off."""
+
+    answers: int
+    cut: int
+
+
+def _thinking(parts: list[Part]) -> Thinking:
+    scores = [s for part in parts for s in part.shown if s.metric == "thinking_cut"]
+    cut = sum(round((s.value or 0.0) * s.answered) for s in scores)
+    return Thinking(sum(s.answered for s in scores), cut)
 
 
 @require(Role.VIEWER)
@@ -239,6 +254,7 @@ def sample(request: HttpRequest, run_pk: int, pk: int) -> HttpResponse:
         "next": siblings.filter(doc_id__gt=found.doc_id).order_by("doc_id").first(),
         "others": others,
         "options": _options(found),
+        "thought": thinking.split(found.raw if "thinking" in found.metrics else ""),
     }
     return render(request, "evals/runs/sample.html", context)
 

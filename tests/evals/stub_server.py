@@ -44,7 +44,7 @@ class Faults:
     every answer; ``say`` takes the place of generated text; ``logprobs`` False: leaves
     log-probabilities out; ``version`` is what /version states.
 
-    Streams: ``pace`` seconds lie between the pieces of a chat, ``think`` is its reasoning,
+    ``think`` is the reasoning of a chat. Streams: ``pace`` seconds lie between the pieces,
     ``stream`` what goes wrong after the first half: "drop", "stall", "garbage", "error" or
     "bare" (no counts, no reason, null where lists should be).
     """
@@ -120,6 +120,8 @@ class Stub:
             "message": {"role": "assistant", "content": text},
             "finish_reason": "stop",
         }
+        if self.faults.think:
+            choice["message"]["reasoning_content"] = self.faults.think
         if body.get("logprobs") and self.faults.logprobs:
             top = self._first(messages[-1]["content"], body["top_logprobs"])
             listed = [{"token": token.strip(), "logprob": value} for token, value in top.items()]
