@@ -370,7 +370,12 @@ def _record(
 
 def values_of(parts: Sequence[Measured]) -> dict[int, np.ndarray]:
     """The stored values of ``parts`` by key, NaN = not answered; one query."""
-    stored = Part.objects.filter(pk__in=[part.pk for part in parts]).order_by()
+    return values_by_part([part.pk for part in parts])
+
+
+def values_by_part(parts: Sequence[int]) -> dict[int, np.ndarray]:
+    """The same by the keys of parts."""
+    stored = Part.objects.filter(pk__in=parts).order_by()
     return {
         pk: np.array(values or [], dtype=float)  # None becomes NaN
         for pk, values in stored.values_list("pk", "values")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -12,11 +13,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from evals import candidates, runs
+from evals.boards import HEAVIEST
 from evals.llm.dialects import DIALECTS, GENERIC
 from evals.llm.streaming import Prompt
-from evals.models import Benchmark, Candidate, Price, Pricing, Suite
+from evals.models import Benchmark, Candidate, Price, Pricing, SavedBoard, Suite
 from evals.models.suites import Scoring
-from evals.words import language_name
+from evals.words import CORRECTIONS, language_name, word
 from portal.accounts.models import Project
 from portal.outbound import OutboundRefused
 
@@ -273,6 +275,85 @@ class RunForm(forms.Form):
             except runs.UnknownLanguages as error:
                 self.add_error("languages", str(error))
         return data
+
+
+class BoardForm(forms.ModelForm):
+    """What stands on a saved board; its weights are set once the benchmarks are known."""
+
+    suites = ChosenField(
+        label=_("Suites"),
+        queryset=Suite.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one suite.")},
+    )
+    languages = forms.MultipleChoiceField(
+        label=_("Languages"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Without a choice, all languages."),
+    )
+    tags = forms.MultipleChoiceField(
+        label=_("Use cases"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Benchmarks with any of them; without a choice, all."),
+    )
+    correction = forms.ChoiceField(
+        label=_("Correction of ranks"),
+        choices=CORRECTIONS.items,
+        help_text=_(
+            "Holm: no false difference on the whole board. Benjamini–Hochberg finds more; up to "
+            "5 % of its differences may be false."
+        ),
+    )
+
+    class Meta:
+        model = SavedBoard
+        fields = ["name", "slug", "suites", "languages", "tags", "correction"]
+        help_texts = {"slug": _("Small letters, digits and hyphens; part of the board's link")}
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        self.fields["suites"].queryset = Suite.objects.in_project(project)
+        benchmarks = list(
+            Benchmark.objects.filter(suite__project=project).order_by().only("language", "tags")
+        )
+        codes = sorted({benchmark.language for benchmark in benchmarks})
+        tags = sorted({tag for benchmark in benchmarks for tag in benchmark.tags})
+        self.fields["languages"].choices = [(code, language_name(code)) for code in codes]
+        self.fields["tags"].choices = [(tag, word(tag)) for tag in tags]
+
+    def clean_slug(self) -> str:
+        slug = self.cleaned_data["slug"]
+        others = SavedBoard.objects.filter(project=self.project).exclude(pk=self.instance.pk)
+        if others.filter(slug=slug).exists():
+            raise forms.ValidationError(_("A board of this address exists already."))
+        return slug
+
+
+def weights_of(
+    given: Mapping[str, str], benchmarks: Iterable[Benchmark]
+) -> tuple[dict[int, float], list[str]]:
+    """The weights of a form by benchmark id, "0,5" too, and what is wrong with the others."""
+    found: dict[int, float] = {}
+    faults: list[str] = []
+    for benchmark in benchmarks:
+        text = given.get(f"w{benchmark.pk}", "1").strip()
+        try:
+            weight = float(text.replace(",", "."))
+        except ValueError:
+            weight = -1.0
+        if 0 <= weight <= HEAVIEST:
+            found[benchmark.pk] = weight
+        else:
+            faults.append(
+                gettext("%(name)s: %(text)s is no weight. Write a number from 0 to 1000.")
+                % {"name": benchmark.name, "text": text[:40]}
+            )
+    if not faults and found and not any(found.values()):
+        faults.append(gettext("At least one benchmark must weigh more than 0."))
+    return found, faults
 
 
 class PlaygroundForm(forms.Form):

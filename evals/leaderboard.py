@@ -193,7 +193,7 @@ def board(
     same for the benchmarks of each language.
     """
     benchmarks = shown(suite, view)
-    cells = _cells(benchmarks)
+    cells = cells_of(benchmarks)
     columns = [benchmark.pk for benchmark in benchmarks]
     found = Board(suite, view, benchmarks, correction=correction)
     narrower = [view._replace(language=language) for language in found.languages]
@@ -235,7 +235,7 @@ def refresh(suite: Suite) -> None:
     used = {benchmark.scoring for benchmark in benchmarks}
     views += [View(scoring=scoring) for scoring in Scoring.values if scoring in used]
     views += [View(tag=tag) for tag in sorted({tag for b in benchmarks for tag in b.tags})]
-    _places(suite, views, _cells(benchmarks))
+    _places(suite, views, cells_of(benchmarks))
 
 
 COLUMNS = {
@@ -301,7 +301,7 @@ def records(found: Board) -> list[dict[str, Any]]:
     return out
 
 
-def _cells(benchmarks: Sequence[Benchmark]) -> Cells:
+def cells_of(benchmarks: Sequence[Benchmark]) -> Cells:
     """The newest result per candidate and benchmark, of the endpoint as it is now.
 
     A part that is being resumed keeps its scores: answered samples only ever grow in number.
@@ -364,15 +364,22 @@ def _standing(suite: Suite, view: View, cells: Cells, kept: Standing | None) -> 
         again = Standing.objects.filter(suite=suite, view=view.key).first()
         if again and again.fingerprint == fingerprint:
             return again
-        computed = _compute(benchmarks, cells)
+        computed = compute(benchmarks, cells)
         made, _new = Standing.objects.update_or_create(
             suite=suite, view=view.key, defaults={"fingerprint": fingerprint, "board": computed}
         )
     return made
 
 
-def _compute(benchmarks: Sequence[Benchmark], cells: Cells) -> dict[str, dict[str, Any]]:
-    """`fit` by candidate id, of those with a valid result in each column."""
+def compute(
+    benchmarks: Sequence[Benchmark],
+    cells: Mapping[int, Mapping[int, Cell]],
+    weights: Sequence[float] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """`fit` by candidate id, of those with a valid result in each column.
+
+    ``weights`` of the benchmarks, all above 0; without them all weigh the same.
+    """
     columns = [benchmark.pk for benchmark in benchmarks]
     complete = [
         candidate
@@ -382,6 +389,10 @@ def _compute(benchmarks: Sequence[Benchmark], cells: Cells) -> dict[str, dict[st
     if not complete:
         return {}
     scores = _values(complete, columns, cells)
+    if weights and len(set(weights)) > 1:
+        # The plain mean of scores times w·k/Σw is their weighted mean, whatever is done with it.
+        each = [weight * len(weights) / sum(weights) for weight in weights]
+        scores = [[w * column for w, column in zip(each, mine, strict=True)] for mine in scores]
     sizes = map(len, scores[0])
     texts = [suites.texts_of(*pair) for pair in zip(benchmarks, sizes, strict=True)]
     found = fit(scores, texts)

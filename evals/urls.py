@@ -1,6 +1,18 @@
 from django.urls import path
 
-from evals.views import candidates, compare, leaderboard, methods, playground, runs, servers, suites
+from evals.views import (
+    boards,
+    candidates,
+    compare,
+    leaderboard,
+    methods,
+    playground,
+    regressions,
+    runs,
+    servers,
+    suites,
+    trends,
+)
 
 app_name = "evals"
 urlpatterns = [
@@ -12,6 +24,7 @@ urlpatterns = [
     path("models/<int:pk>/price/", candidates.set_price, name="candidate_price"),
     path("models/<int:pk>/check/", candidates.check, name="candidate_check"),
     path("models/<int:pk>/software/", candidates.accept_software, name="candidate_software"),
+    path("models/<int:pk>/trend/", trends.detail, name="trend"),
     path("suites/", suites.index, name="suites"),
     path("suites/install/", suites.install, name="suite_install"),
     path("suites/<int:pk>/", suites.detail, name="suite"),
@@ -25,8 +38,18 @@ urlpatterns = [
     path("runs/<int:run_pk>/samples/<int:pk>/", runs.sample, name="sample"),
     path("leaderboard/", leaderboard.index, name="leaderboard"),
     path("leaderboard/<slug:slug>/", leaderboard.detail, name="board"),
+    path("boards/", boards.index, name="saved_boards"),
+    path("boards/new/", boards.create, name="saved_board_new"),
+    path("boards/<slug:slug>/", boards.detail, name="saved_board"),
+    path("boards/<slug:slug>/edit/", boards.edit, name="saved_board_edit"),
+    path("boards/<slug:slug>/delete/", boards.delete, name="saved_board_delete"),
+    path("boards/<slug:slug>/default/", boards.make_default, name="saved_board_default"),
+    path("boards/<slug:slug>/share/", boards.share, name="saved_board_share"),
+    path("boards/<slug:slug>/unshare/", boards.unshare, name="saved_board_unshare"),
+    path("shared/<str:token>/", boards.shared, name="shared_board"),
     path("compare/", compare.detail, name="compare"),
     path("compare/samples/<int:pk>/<int:doc_id>/", compare.sample, name="compare_sample"),
+    path("servings/", regressions.detail, name="regressions"),
     path("playground/", playground.detail, name="playground"),
     path("playground/answer/<int:pk>/", playground.answer, name="playground_answer"),
     path("playground/keep/", playground.keep, name="question_keep"),

@@ -40,8 +40,15 @@ SHIPPED = frozenset(
 
 # How ranks are corrected for the number of pairs (evals.stats.ranks).
 CORRECTIONS = {
-    "holm": gettext_lazy("Holm (default): no false difference on the whole board"),
-    "bh": gettext_lazy("Benjamini–Hochberg: at most 5 % of the differences are false"),
+    "holm": gettext_lazy("Holm (default)"),
+    "bh": gettext_lazy("Benjamini–Hochberg"),
+}
+
+# What became of a model's score after its serving changed (evals.stats.margins).
+VERDICTS = {
+    "worse": gettext_lazy("worse"),
+    "not_worse": gettext_lazy("not worse by more than the margin"),
+    "unsure": gettext_lazy("cannot tell"),
 }
 
 # Codes that rows hold: capabilities, kinds of errors, sides of an exchange, methods.

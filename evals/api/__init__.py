@@ -2,7 +2,7 @@
 
 from ninja import Router
 
-from evals.api import candidates, leaderboard, runs, samples, suites
+from evals.api import boards, candidates, leaderboard, runs, samples, suites
 
 router = Router()
 router.add_router("", candidates.router)
@@ -10,5 +10,6 @@ router.add_router("", suites.router)
 router.add_router("", runs.router)
 router.add_router("", samples.router)
 router.add_router("", leaderboard.router)
+router.add_router("", boards.router)
 
 __all__ = ["router"]

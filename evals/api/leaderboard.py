@@ -29,7 +29,8 @@ class Interval(Schema):
 class GapOut(Interval):
     """Paired difference to the first row on the same samples."""
 
-    real: bool = Field(description="It could hardly be chance.")
+    real: bool = Field(description="It could hardly be chance: p is at most 0.05.")
+    p: float | None = Field(description="Corrected for the number of pairs on the board.")
 
 
 class Cell(Schema):
@@ -99,11 +100,12 @@ def board(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
         "benchmarks": [
             {name: getattr(each, name) for name in fields} for each in found.benchmarks
         ],
-        "rows": [_row(row, found.benchmarks) for row in found.rows],
+        "rows": [row_out(row, found.benchmarks) for row in found.rows],
     }  # fmt: skip
 
 
-def _row(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:
+def row_out(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:
+    """What `RowOut` holds."""
     fields = ("value", "low", "high", "method", "answered", "asked", "valid")
     cells = [(each, row.cells[each.pk]) for each in benchmarks]
     best, worst = row.rank or (None, None)

@@ -1,3 +1,4 @@
+from evals.models.boards import SavedBoard
 from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe
 from evals.models.leaderboard import Standing
 from evals.models.packs import PackKey, TrustedKey, WaitingPack
@@ -18,6 +19,7 @@ __all__ = [
     "QuestionSet",
     "Run",
     "Sample",
+    "SavedBoard",
     "Score",
     "Standing",
     "Suite",

@@ -10,9 +10,10 @@ from typing import Any
 
 from django import template
 from django.urls import get_script_prefix, reverse
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import (
     get_language,
     gettext,
@@ -28,7 +29,9 @@ from evals.leaderboard import Cell, Gap, Place
 from evals.llm import SENTENCES
 from evals.models import Candidate, Price, Pricing, Run, Sample, Suite
 from evals.news import news
-from evals.words import UNKNOWN_COSTS, ability, language_name, titled, word
+from evals.regressions import Side
+from evals.stats.intervals import Interval
+from evals.words import UNKNOWN_COSTS, VERDICTS, ability, language_name, titled, word
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import badge, decimal, missing, score, text
 
@@ -344,6 +347,44 @@ def options(choices: Iterable[Any], chosen: Any = None) -> SafeString:
 
 
 @register.simple_tag
+def serving_options(
+    candidates: Iterable[Candidate], runs: Iterable[Run], chosen: Side | None
+) -> SafeString:
+    """The choices of a serving: all models, then the newest runs."""
+
+    def rows(sides: Iterable[tuple[str, str]]) -> SafeString:
+        key = chosen.key if chosen else ""
+        return format_html_join(
+            "",
+            '<option value="{}"{}>{}</option>',
+            ((value, SELECTED if value == key else "", name) for value, name in sides),
+        )
+
+    groups = [(gettext("Models"), rows((f"m{each.pk}", each.name) for each in candidates))]
+    groups.append((gettext("Runs"), rows((f"r{run.pk}", run_choice(run)) for run in runs)))
+    return format_html_join("", '<optgroup label="{}">{}</optgroup>', groups)
+
+
+def run_choice(run: Run) -> str:
+    """A run in one line of a choice."""
+    when = date_format(localtime(run.created_at), "SHORT_DATE_FORMAT")
+    return f"{run.pk} · {run.candidate.name} · {run.suite} · {run.server or '–'} · {when}"
+
+
+@register.simple_tag
+def change(found: Interval) -> SafeString:
+    """A change in points with its interval."""
+    span = '{} <span class="muted small">[{} – {}]</span>'
+    return format_html(span, *map(signed, (found.value, found.low, found.high)))
+
+
+@register.simple_tag
+def serving_verdict(code: str) -> SafeString:
+    state = {"worse": "failed", "not_worse": "done", "unsure": ""}[code]
+    return badge(state, str(VERDICTS[code]))
+
+
+@register.simple_tag
 def outcome(sample: Sample) -> SafeString:
     """What a sample came to, as a badge."""
     if sample.error:
@@ -433,6 +474,14 @@ def exchange(prompt: str, lang: str) -> SafeString:
 def role(name: str) -> str:
     """Who says a chat message, in the reader's language."""
     return str(ROLES.get(name, name))
+
+
+@register.filter
+def weight(value: float | str) -> str:
+    """A weight without needless decimals in the reader's notation; what was typed as it is."""
+    if isinstance(value, str):
+        return value
+    return number_format(f"{value:.10g}", use_l10n=True)
 
 
 @register.filter

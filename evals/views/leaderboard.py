@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from evals import leaderboard
+from evals import boards, leaderboard
+from evals.boards import Found
 from evals.leaderboard import Board, Models, Place, Row, View
 from evals.models import Suite
 from evals.models.suites import Scoring
@@ -30,6 +31,9 @@ MOST_BARS = 15
 
 @require(Role.VIEWER)
 def index(request: HttpRequest) -> HttpResponse:
+    """The board that the project opens first: its default one, else that of a suite in use."""
+    if chosen := boards.default_of(request.project):
+        return redirect(chosen)
     suites = list(Suite.objects.in_project(request.project))
     used = next((suite for suite in suites if suite.frozen_at), suites[0] if suites else None)
     if used is None:
@@ -191,7 +195,7 @@ def _sorted(rows: list[Row], found: Board, sort: Sort) -> list[Row]:
 
 def _lines(found: Board, rows: list[Row], columns: str) -> list[dict[str, Any]]:
     """Each row with its cells in the order of the columns, and its comparison to the first."""
-    cells = _by_language(found) if columns == "languages" else _by_benchmark(found)
+    cells = _by_language(found) if columns == "languages" else cells_by_benchmark(found)
     first, *others = [row.candidate.pk for row in found.ranked] or [None]
     address = f"{reverse('evals:compare')}?suite={found.suite.slug}&version={found.suite.version}"
     lines = []
@@ -208,7 +212,8 @@ def _lines(found: Board, rows: list[Row], columns: str) -> list[dict[str, Any]]:
     return lines
 
 
-def _by_benchmark(found: Board) -> Callable[[Row], list[tuple[Any, int, str]]]:
+def cells_by_benchmark(found: Board | Found) -> Callable[[Row], list[tuple[Any, int, str]]]:
+    """What `board_cells` shows of a row: each result, its heat and where its samples are."""
     columns = [(benchmark.pk, benchmark.name) for benchmark in found.benchmarks]
     heats = {
         pk: _heat(

@@ -53,7 +53,7 @@ def shorten(name: str, longest: int = LONGEST_NAME) -> str:
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """At most ``about + 1`` round numbers within ``low`` to ``high``, evenly spaced."""
     span = high - low
-    if not isfinite(span) or span <= 0:
+    if not isfinite(span) or span / about <= 0:
         return [low]
     exponent = floor(log10(span / about))
     steps = (factor * 10.0**exponent for factor in (1, 2, 5, 10))
@@ -313,10 +313,14 @@ class Moment(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A vertical line: from here on results are of something else."""
+    """A vertical line: from here on results are of something else.
+
+    ``stops`` the lines, unless results before and after compare all the same.
+    """
 
     at: float
     label: str
+    stops: bool = True
 
 
 def timeline(
@@ -329,7 +333,7 @@ def timeline(
 ) -> SafeString:
     """Results over time: a dot with its interval each, dots of one colour joined by a line.
 
-    Lines stop at every cut. ``ends`` are the words for the earliest and the latest time;
+    Lines stop at cuts that say so. ``ends`` are the words for the earliest and the latest time;
     other times stand in the tips and in the table beside it.
     """
     known = [v for m in moments for v in (m.low, m.value, m.high) if v is not None]
@@ -386,7 +390,7 @@ def _neighbours(moments: Sequence[Moment], cuts: Sequence[Cut]) -> Iterable[tupl
     last: dict[int, Moment] = {}
     for moment in sorted(moments, key=lambda m: m.at):
         before = last.get(moment.colour)
-        if before and not any(before.at < cut.at <= moment.at for cut in cuts):
+        if before and not any(cut.stops and before.at < cut.at <= moment.at for cut in cuts):
             yield before, moment
         last[moment.colour] = moment
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from evals import candidates, runs
-from evals.models import Candidate, KeptQuestion, Part, Run, Sample, Suite
+from evals import boards, candidates, runs
+from evals.models import Candidate, KeptQuestion, Part, Run, Sample, SavedBoard, Suite
 from portal.accounts import invitations, keys
 from portal.accounts.models import ApiKey, Project, Role, User
 from tests.evals.making import EVERYTHING, answer, choice, make_candidate, make_run, make_suite
@@ -85,6 +85,9 @@ def make_team() -> Team:
     )  # fmt: skip
     keep_questions(project, models[0], erik)
     make_keys(project, alice)
+    board = SavedBoard(project=project, slug="europe", name="European knowledge", languages=["de"])
+    boards.keep(board, [suite], by=erik)
+    SavedBoard.objects.filter(pk=board.pk).update(share_digest=keys.digest("shared-secret"))
     _open, link = invitations.create(project, Role.RATER, email="new@example.org", by=alice)
     _reset, password = invitations.password_link(project, people["vera"], by=alice)
     part = run.parts.get(benchmark__name="knowledge_de")

@@ -238,6 +238,27 @@ PAGES: dict[str, list[Look]] = {
         Look("compare-sample", at("evals:compare_sample", "?m={m[0]}&m={m[1]}&m={m[2]}",
                                   pk=lambda team: team.benchmark, doc_id=lambda team: 1)),
     ],
+    "evals:saved_boards": [
+        Look("boards", "/boards/", who="vera"), Look("boards-empty", "/boards/", who="nina"),
+    ],
+    "evals:saved_board_new": [
+        Look("board-new", "/boards/new/"),
+        Look("board-new-wrong", "/boards/new/", act=send("main .form .main", slug="a b")),
+    ],
+    "evals:saved_board": [
+        Look("board-saved", "/boards/europe/"),
+        Look("board-saved-viewer", "/boards/europe/", who="vera"),
+    ],
+    "evals:saved_board_edit": [Look("board-edit", "/boards/europe/edit/")],
+    "evals:shared_board": [Look("board-shared", "/shared/shared-secret/", who="")],
+    "evals:trend": [
+        Look("trend", at("evals:trend", **MODEL)),
+        Look("trend-none", at("evals:trend", **UNCHECKED), who="vera"),
+    ],
+    "evals:regressions": [
+        Look("servings-choose", "/servings/"),
+        Look("servings", at("evals:regressions", "?before=m{m[0]}&after=m{m[1]}"), who="vera"),
+    ],
     "evals:playground": [
         Look("playground"),
         Look("playground-empty", "/playground/", who="nina"),

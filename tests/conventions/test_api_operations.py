@@ -63,6 +63,8 @@ OPERATIONS = {
     "GET runs/{run}/samples": read(owned=True),
     "GET runs/{run}/export": read(owned=True),
     "GET samples/{sample}": read(owned=True),
+    "GET boards": read(),
+    "GET boards/{board}": read(owned=True),
     "GET leaderboard": read(owned=True, query="?suite=things"),
 }
 IN = {200, 201, 202}

@@ -13,6 +13,7 @@ from evals.models import (
     QuestionSet,
     Run,
     Sample,
+    SavedBoard,
     Suite,
 )
 from portal.accounts import invitations, keys
@@ -33,6 +34,7 @@ class Things(NamedTuple):
     invitation: int
     key: int
     question: int
+    board: str
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
@@ -62,7 +64,9 @@ def make_things(project: Project) -> Things:
     invitation, _token = invitations.create(project, Role.VIEWER, by=None)
     key, _secret = keys.issue(project, "CI", ["read"], by=None)
     question = KeptQuestion.objects.create(project=project, messages=[], answer="!")
+    board = SavedBoard.objects.create(project=project, slug="mine", name="Mine")
+    board.suites.add(suite)
     return Things(
         project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
-        membership.pk, invitation.pk, key.pk, question.pk,
+        membership.pk, invitation.pk, key.pk, question.pk, board.slug,
     )  # fmt: skip

@@ -192,7 +192,7 @@ def test_an_unchanged_board_reads_no_values(as_vera: Client, models: dict[str, C
 def test_the_worker_has_the_usual_boards_ready(wide: Suite, models: Any) -> None:
     Standing.objects.all().delete()
     tasks.refresh_boards(wide.pk)
-    with patch.object(leaderboard, "_compute", side_effect=AssertionError("computed again")):
+    with patch.object(leaderboard, "compute", side_effect=AssertionError("computed again")):
         for view in (View(), View(language="pl"), View(scoring="options"), View(tag="summaries")):
             leaderboard.board(wide, view, by_language=view == View())
 
@@ -220,7 +220,7 @@ def test_two_who_open_a_board_at_once_compute_it_once(wide: Suite, models: Any) 
     """The second waits for the first and takes what it kept."""
     Standing.objects.all().delete()
     benchmarks = leaderboard.shown(wide, View())
-    cells = leaderboard._cells(benchmarks)
+    cells = leaderboard.cells_of(benchmarks)
     computed = []
 
     def compute(*_of: Any) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def test_two_who_open_a_board_at_once_compute_it_once(wide: Suite, models: Any) 
         assert not leaderboard._fitting.acquire(blocking=False)
         return {}
 
-    with patch.object(leaderboard, "_compute", compute):
+    with patch.object(leaderboard, "compute", compute):
         leaderboard._standing(wide, View(), cells, None)
         leaderboard._standing(wide, View(), cells, None)  # had read no fit before it waited
     assert len(computed) == 1

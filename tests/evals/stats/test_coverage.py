@@ -29,10 +29,15 @@ def test_it_seldom_tells_equal_candidates_apart(n: int, share: float) -> None:
 
     assert found["paired bootstrap"] <= NOT_ABOVE
     assert found["mcnemar"] <= NOT_ABOVE
+    assert found["paired t"] <= NOT_ABOVE
 
 
 def test_it_seldom_tells_equal_candidates_apart_on_shared_passages() -> None:
-    assert coverage.clustered_false_claims(60, 5, icc=0.3, repeats=1000) <= NOT_ABOVE
+    found = coverage.clustered_false_claims(60, 5, icc=0.3, repeats=1000)
+
+    assert found["clustered bootstrap"] <= NOT_ABOVE
+    assert found["clustered t"] <= NOT_ABOVE
+    assert found["unclustered mcnemar"] > 0.1
 
 
 def test_holm_keeps_a_whole_board_free_of_false_claims() -> None:
@@ -47,4 +52,18 @@ def test_benjamini_hochberg_keeps_false_claims_a_small_share() -> None:
 
 
 def test_rank_ranges_hold_the_true_rank() -> None:
-    assert coverage.rank_coverage(200, repeats=30) >= 0.95
+    found = coverage.rank_coverage(300, repeats=200)
+
+    assert found["holm, all"] >= 0.95
+    assert found["bh, each"] >= 0.95
+
+
+def test_it_holds_the_true_mcc_and_f1() -> None:
+    found = coverage.corpus_coverage(500, repeats=500)
+
+    assert found == pytest.approx(dict.fromkeys(found, 0.95), abs=0.025)
+
+
+def test_a_serving_worse_by_the_margin_is_seldom_called_not_worse() -> None:
+    assert coverage.false_reassurance(500, 0.03, repeats=2000) <= 0.04
+    assert coverage.change_coverage(200, 0.06, 0.03, repeats=2000) == pytest.approx(0.95, abs=0.02)
