@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evals.engines import _letters
+from evals.engines import _letters, _mass
 from evals.engines._base import BenchmarkSpec, Outcome
 from evals.llm import Client, Completion, LLMError, thinking
 from evals.llm.replies import move_spaces
@@ -77,7 +77,9 @@ async def _ask_options(
     logs = [option.loglikelihood for option in reply.options]
     gold = gold_of(task, document.doc, choices)
     assert gold is not None  # prepare has looked at every document
-    distance = distances(logs, gold)
+    # With several right choices there is no distance to the right one, only their mass.
+    several = spec.metric == _mass.METRIC
+    distance = None if several else distances(logs, gold)
     return Outcome(
         doc_id=document.doc_id,
         prompt=prompt,
@@ -87,10 +89,10 @@ async def _ask_options(
         metrics=metrics,
         choices=tuple(choices),
         loglikelihoods=tuple(logs),
-        p_gold=distance.p_gold,
-        margin=distance.margin,
-        nll=distance.nll,
-        brier=distance.brier,
+        p_gold=distance.p_gold if distance else metrics[_mass.METRIC],
+        margin=distance.margin if distance else None,
+        nll=distance.nll if distance else None,
+        brier=distance.brier if distance else None,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=0,
         latency_ms=reply.latency_ms,

@@ -18,7 +18,7 @@ from copy import deepcopy
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evals.engines import _bounds
+from evals.engines import _bounds, _mass
 from evals.engines._asking import Chat, Document, gold_of
 from evals.engines._asking import ask as ask_document
 from evals.engines._base import EXAMPLES_SPLIT, BenchmarkSpec, Outcome, TaskInvalid, fewshot
@@ -43,7 +43,7 @@ OUTPUT_TYPES = {
 }
 # The metrics that give one number a sample from the requests we send.
 METRICS = {
-    "options": {"acc", "acc_norm", "acc_bytes", "exact_match"},
+    "options": {"acc", "acc_norm", "acc_bytes", "exact_match", _mass.METRIC},
     "letter": {"acc"},
     "generate": {"exact_match"},
 }
@@ -114,6 +114,11 @@ class LmEval:
         if spec.metric not in metrics:
             raise TaskInvalid(
                 f"{spec.name}: the primary metric {spec.metric!r} is not in metric_list {metrics}."
+            )
+        if _mass.METRIC in metrics and len(metrics) > 1:
+            raise TaskInvalid(
+                f"{spec.name}: {_mass.METRIC} counts several right choices and stands alone in "
+                f"metric_list; it is {metrics}."
             )
         for entry in spec.task["metric_list"]:
             known = METRICS[spec.scoring]
@@ -223,7 +228,11 @@ def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: Documen
             "context and several choices are supported."
         )
     choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
-    different = len(set(choices)) == len(choices) >= 2
+    # Translations say some choices alike; there lm-eval's scores are taken as they are.
+    distinct = 2 if spec.options.get("repeated_choices") else len(choices)
+    different = len(set(choices)) >= max(2, distinct)
+    if spec.metric == _mass.METRIC and (fault := _mass.fault(document.doc, choices)):
+        raise TaskInvalid(f"{spec.name}, row {document.doc_id}: {fault}")
     if gold_of(task, document.doc, choices) is None or not all(choices) or not different:
         raise TaskInvalid(
             f"{spec.name}, row {document.doc_id}: doc_to_target must name exactly one of at "
@@ -260,6 +269,8 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
         "custom_dataset": splits,
         "test_split": "test",
     }
+    if spec.metric == _mass.METRIC:
+        config["process_results"] = _mass.results
     task = ConfigurableTask(config=config)
     task.set_fewshot_seed(FEWSHOT_SEED)
     return task

@@ -11,5 +11,7 @@ from evals.euro.write import write
 parser = argparse.ArgumentParser(prog="python -m evals.euro", description=write.__doc__)
 parser.add_argument("folder", type=Path)
 parser.add_argument("--preset", choices=PRESETS, default="open-llm-v1")
+parser.add_argument("--mirror", type=Path, help="folder of data sets as owner/name")
 arguments = parser.parse_args()
-print(f"{len(write(arguments.folder, arguments.preset))} tasks in {arguments.folder}")
+names = write(arguments.folder, arguments.preset, arguments.mirror)
+print(f"{len(names)} tasks in {arguments.folder}")

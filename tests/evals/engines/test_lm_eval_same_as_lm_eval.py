@@ -43,7 +43,8 @@ def lm_eval_itself(folder: Path, name: str, shots: int, chat: bool) -> dict[str,
             raise NotImplementedError
 
         def generate_until(self, requests: list) -> list[str]:
-            return [reply(json.loads(request.args[0])[-1]["content"]) for request in requests]
+            prompts = [request.args[0] for request in requests]
+            return [reply(json.loads(text)[-1]["content"] if chat else text) for text in prompts]
 
     return lm_eval.simple_evaluate(
         model=Stub(),

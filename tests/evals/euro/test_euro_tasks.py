@@ -7,64 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evals.engines import BenchmarkSpec
-from evals.engines.lm_eval import ENGINE, prepare
-from evals.euro import rows
-from evals.euro.tasks import FAMILIES, PRESETS, catalogue, template
-from evals.euro.write import table, write
+from evals.euro.references import Reference
+from evals.euro.tasks import PRESETS, catalogue, template
+from evals.euro.write import everything, groups, table, write
 
 DOCS = Path(__file__).parents[3] / "docs" / "euro-tasks.md"
-LETTERS = "ABCD"
-
-
-def _raw(family: str, number: int) -> dict:
-    """A row with the columns that the data set has on the hub."""
-    options = [f"choice {number} {letter}" for letter in LETTERS]
-    named = {f"option_{x}": text for x, text in zip("abcd", options, strict=True)}
-    asked = f"Question number {number}?"
-    return {
-        "arc": {
-            "id": str(number), "instruction": f"{asked} [sic]", **named, "option_e": None,
-            "answer": LETTERS[number % 4],
-        },
-        "mmlu": {"instruction": f" {asked} ", **named, "answer": LETTERS[number % 4]},
-        "hellaswag": {
-            "activity_label": "Baking", "ctx_a": f"[header] Step {number}  begins.",
-            "ctx_b": "then she", "endings": [f"[step] {text}" for text in options],
-            "label": str(number % 4),
-        },
-        "belebele": {
-            "flores_passage": f"Passage {number}.", "question": asked,
-            **{f"mc_answer{i}": text for i, text in enumerate(options, start=1)},
-            "correct_answer_num": str(number % 4 + 1),
-        },
-        "leolm_arc": {
-            "question_de": asked, "choices_de": {"text": options, "label": [*LETTERS]},
-            "answerKey": LETTERS[number % 4],
-        },
-    }[family]  # fmt: skip
-
-
-def _raw_rows(family: str, start: int, count: int = 40) -> list[dict]:
-    return [_raw(family, number) for number in range(start, start + count)]
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """``datasets.load_dataset`` over local rows: one split of questions, others for shots."""
-    import datasets
-
-    families = {family.repo: family for family in FAMILIES.values()}
-
-    def load_dataset(path, name=None, **_):
-        family = families[path]
-        splits = ("test", "train", "val", "validation")
-        return datasets.DatasetDict({
-            split: datasets.Dataset.from_list(_raw_rows(family.name, 1000 * i))
-            for i, split in enumerate(splits)
-        })  # fmt: skip
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
 
 
 def _manager(*folders: Path):
@@ -79,78 +26,95 @@ def _load(manager, name: str):
     return loaded
 
 
-def _prompt(task, shots: int) -> str:
+def _prompt(task, shots: int) -> str | list[str]:
     (_, doc), *_ = task.doc_iterator(rank=0, world_size=1, limit=None)
     return task.fewshot_context(doc, num_fewshot=shots)
 
 
-def test_it_loads_each_task_in_lm_eval_with_the_shots_of_the_preset(hub, tmp_path):
-    write(tmp_path)
-    manager = _manager(tmp_path)
-    for task in catalogue():
-        if task.language not in ("de", "en", "nb", "bg"):
+@pytest.mark.parametrize("language", sorted({task.language for task in everything()}))
+def test_each_file_loads_in_lm_eval_and_renders_a_prompt_with_the_shots_of_the_preset(
+    hub, tmp_path, language
+):
+    write(tmp_path / "tasks", mirror=hub)
+    manager = _manager(tmp_path / "tasks")
+    for task in everything():
+        if task.language != language:
             continue
         loaded = _load(manager, task.name)
-        shots = PRESETS["open-llm-v1"][task.family.name]
+        shots = PRESETS["open-llm-v1"].get(task.family.name, 0)
         assert loaded.config.num_fewshot == shots
         prompt = _prompt(loaded, shots)
-        marks = len(re.findall(r"(?:number|Step|Passage) \d+", prompt))
-        assert marks == (shots + 1) * (2 if task.family.name == "belebele" else 1), task.name
+        (_, doc), *_ = loaded.doc_iterator(rank=0, world_size=1, limit=None)
+        asked = f"{prompt}{loaded.doc_to_choice(doc) if loaded.config.doc_to_choice else ''}"
+        if isinstance(task, Reference) and not shots:
+            assert re.search(r"[Nn]umber \d+", asked), task.name
+        else:
+            marks = len(re.findall(r"(?:[Nn]umber|Step|Passage) \d+", str(prompt)))
+            assert marks == (shots + 1) * (2 if task.family.name == "belebele" else 1), task.name
 
 
 def test_it_knows_every_task_and_group_by_its_file(tmp_path):
     names = set(write(tmp_path))
     known = set(_manager(tmp_path).all_tasks)
     assert names <= known
-    assert {"euro_de_fork", "euro_de_native", "euro_bg_upstream"} <= known
+    assert {"euro_de_fork", "euro_de_native", "euro_bg_upstream", "euro_de", "euro_all"} <= known
+
+
+def test_a_language_is_the_plain_mean_of_five_families():
+    assert groups()["euro_de"] == [
+        "euro_arc_de_fork", "euro_hellaswag_de_upstream", "euro_mmlu_de_fork",
+        "euro_truthfulqa_mc2_de_upstream", "euro_belebele_de_fork",
+    ]  # fmt: skip
+    assert [name.split("_")[1] for name in groups()["euro_en"]] == [
+        "arc", "hellaswag", "mmlu", "truthfulqa", "belebele"
+    ]  # fmt: skip
+    assert "euro_truthfulqa_mc2_de_fork" in groups()["euro_de_fork"]
+    assert set(groups()["euro_it"]) < set(groups()["euro_all"])
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
         ("euro_arc_de_upstream", "arc_de"),
+        ("euro_arc_en_upstream", "arc_challenge"),
         ("euro_hellaswag_de_upstream", "hellaswag_de"),
+        ("euro_hellaswag_en_upstream", "hellaswag"),
         ("euro_mmlu_de_upstream", "m_mmlu_de"),
+        ("euro_truthfulqa_mc1_de_upstream", "truthfulqa_de_mc1"),
+        ("euro_truthfulqa_mc2_de_upstream", "truthfulqa_de_mc2"),
+        ("euro_truthfulqa_mc2_en_upstream", "truthfulqa_mc2"),
         ("euro_belebele_de_upstream", "belebele_deu_Latn"),
     ],
 )
-def test_it_asks_in_the_upstream_wording_what_lm_eval_asks(hub, tmp_path, ours, theirs):
+def test_it_asks_in_the_upstream_wording_what_lm_eval_asks(
+    hub, tmp_path, monkeypatch, ours, theirs
+):
+    import datasets
     import lm_eval
 
-    write(tmp_path)
+    load = datasets.load_dataset
+    write(tmp_path / "tasks", mirror=hub)
     shipped = Path(lm_eval.__file__).parent / "tasks"
-    manager = _manager(tmp_path, shipped / "okapi", shipped / "belebele")
-    mine, reference = _load(manager, ours), _load(manager, theirs)
+    folders = ("okapi", "belebele", "arc", "hellaswag", "truthfulqa")
+    manager = _manager(tmp_path / "tasks", *(shipped / folder for folder in folders))
+    mine = _load(manager, ours)
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda path, **more: load(str(hub / path), **more)
+    )
+    reference = _load(manager, theirs)
     for shots in (0, 3):
         assert _prompt(mine, shots) == _prompt(reference, shots)
-
-
-@pytest.mark.parametrize(
-    "name", sorted({task.name for task in catalogue() if task.language == "de"})
-)
-def test_it_asks_through_the_portal_what_lm_eval_asks(hub, tmp_path, name):
-    import datasets
-
-    task = next(task for task in catalogue() if task.name == name)
-    write(tmp_path, "zero-shot")
-    convert = getattr(rows, task.rows)
-    raw = datasets.Dataset.from_list(_raw_rows(task.family.name, 0))
-    if task.family.splits[0] != "test":
-        raw = datasets.load_dataset(task.family.repo)[task.family.splits[0]]
-    spec = BenchmarkSpec(
-        name=name, scoring="options", metric=task.family.metric, rows=convert(raw).to_list(),
-        examples=[], task=template(task), options={},
-    )  # fmt: skip
-    ENGINE.validate(spec)
-    _, documents = prepare(spec)
-    assert documents[0].requests[0].args[0] == _prompt(_load(_manager(tmp_path), name), 0)
+    documents = zip(mine.eval_docs, reference.eval_docs, strict=True)
+    for own, other in documents:
+        assert mine.doc_to_choice(own) == reference.doc_to_choice(other)
 
 
 def test_it_asks_in_german_words_where_the_wording_is_native():
-    task = next(task for task in catalogue() if task.name == "euro_belebele_de_native")
-    text = template(task)["doc_to_text"]
-    assert text.startswith("Text: {{text}}\nFrage: {{question}}\nAntwortmöglichkeiten:\nA: ")
-    assert text.endswith("\nAntwort:")
+    texts = {task.name: template(task)["doc_to_text"] for task in catalogue()}
+    belebele = texts["euro_belebele_de_native"]
+    assert belebele.startswith("Text: {{text}}\nFrage: {{question}}\nAntwortmöglichkeiten:\nA: ")
+    assert belebele.endswith("\nAntwort:")
+    assert texts["euro_truthfulqa_mc2_de_native"] == "Frage: {{question}}\nAntwort:"
 
 
 def test_its_documented_table_is_the_one_of_the_code():
