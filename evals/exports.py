@@ -7,8 +7,12 @@ from tempfile import TemporaryFile
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from django.db.models import F
+
 from evals.formats import lm_eval
-from evals.models import Part, Run, Sample
+from evals.formats import model_card as model_card_format
+from evals.models import Candidate, Part, Run, Sample, Score
+from evals.models.suites import Scoring
 
 
 def lm_eval_files(run: Run) -> IO[bytes]:
@@ -32,6 +36,53 @@ def lm_eval_files(run: Run) -> IO[bytes]:
         archive.writestr(f"{place}/results_{stamp}.json", text)
     made.seek(0)
     return made
+
+
+def model_card(candidate: Candidate) -> str:
+    """The valid results of ``candidate`` as its endpoint is now, as the head of a model card."""
+    scores = (
+        Score.objects.filter(
+            part__run__candidate=candidate,
+            part__run__endpoint_revision=candidate.endpoint.revision,
+            metric=F("part__benchmark__metric"),
+            valid=True,
+            value__isnull=False,
+        )
+        .select_related("part__run__suite", "part__benchmark__questions")
+        .defer("part__values", "part__benchmark__questions__lines", "part__benchmark__task")
+        .order_by("part")
+    )
+    newest = {score.part.benchmark_id: score for score in scores}
+    return model_card_format.head(candidate.name, [_line(score) for score in newest.values()])
+
+
+def _line(score: Score) -> model_card_format.Line:
+    run, benchmark = score.part.run, score.part.benchmark
+    source = benchmark.source
+    return model_card_format.Line(
+        task="multiple-choice" if benchmark.scoring != Scoring.GENERATE else "text-generation",
+        dataset_type=source.get("repo") or f"{run.suite.slug}/{benchmark.name}",
+        dataset_name=benchmark.title,
+        metric=score.metric,
+        value=score.value,
+        revision=source.get("revision", ""),
+        dataset={
+            "suite": run.suite.slug,
+            "version": run.suite.version,
+            "language": benchmark.language,
+            "num_few_shot": int(benchmark.options.get("num_fewshot", 0)),
+            "sha256": benchmark.questions.sha256,
+        },
+        more={
+            "low": score.low,
+            "high": score.high,
+            "interval": score.method,
+            "answered": score.answered,
+            "asked": score.asked,
+            "scoring": benchmark.scoring,
+            "date": (run.finished_at or run.created_at).date().isoformat(),
+        },
+    )
 
 
 def _task(part: Part, version: int) -> lm_eval.Task:

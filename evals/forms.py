@@ -12,8 +12,9 @@ from django.db.models import BigIntegerField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from evals import candidates, runs
+from evals import candidates, runs, words
 from evals.boards import HEAVIEST
+from evals.imports import MOST_BYTES
 from evals.llm.dialects import DIALECTS, GENERIC
 from evals.llm.streaming import Prompt
 from evals.models import Benchmark, Candidate, Price, Pricing, SavedBoard, Suite
@@ -227,6 +228,39 @@ class ChosenField(forms.ModelMultipleChoiceField):
                     self.error_messages["invalid_choice"], "invalid_choice", {"value": pk}
                 )
         return super()._check_values(value)
+
+
+class ImportForm(forms.Form):
+    """A file with results of others."""
+
+    file = forms.FileField(
+        label=_("File"),
+        help_text=_("EuroEval's result file (JSON lines), or a board as CSV in UTF-8."),
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > MOST_BYTES:
+            size = MOST_BYTES >> 20
+            raise forms.ValidationError(words.TOO_LARGE % {"name": file.name, "size": size})
+        return file
+
+
+class SourceForm(forms.Form):
+    """Who says so, where and when; a board needs it."""
+
+    source = forms.CharField(label=_("Source"), max_length=200, required=False)
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        required=False,
+        help_text=_("Kept as text; the portal never opens it."),
+    )
+    dated = forms.DateField(
+        label=_("Date of the results"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
 
 
 class RunForm(forms.Form):

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from evals import history
-from evals.models import Candidate, Part, Run, Sample, Suite
+from evals.models import Candidate, ExternalResult, Part, Run, Sample, Suite
 from evals.spending import with_spending
 
 AT_ONCE = 200  # runs or samples that are read together
@@ -39,6 +39,13 @@ SAMPLES = {
     "answer": str, "correct": bool, "value": float, "p_gold": float, "margin": float,
     "nll": float, "brier": float, "prompt_tokens": int, "answer_tokens": int,
     "latency_ms": float, "attempts": int, "finish_reason": str, "error_kind": str, "error": str,
+}  # fmt: skip
+EXTERNAL = {
+    "source": str, "url": str, "dated": str, "model": str, "benchmark": str, "task": str,
+    "languages": str, "metric": str, "value": float, "low": float, "high": float,
+    "spread": float, "spread_kind": str, "samples": int, "failed": int, "few_shot": bool,
+    "split": str, "engine": str, "measured_at": str, "imported_at": datetime, "imported_by": str,
+    "file": str, "line": int,
 }  # fmt: skip
 SUITES = {
     "suite": str, "version": int, "name": str, "licence": str, "languages": str,
@@ -151,6 +158,26 @@ def samples(run: Run, found: Sequence[Sample]) -> Iterator[dict[str, Any]]:
                 "error_kind": sample.error_kind or None,
                 "error": sample.error or None,
             }
+
+
+def external(found: Iterable[ExternalResult]) -> Iterator[dict[str, Any]]:
+    """Values in the scale of their files."""
+    same = ("model", "benchmark", "metric", "value", "low", "high", "spread", "samples",
+            "failed", "few_shot", "line")  # fmt: skip
+    texts = ("task", "spread_kind", "split", "engine", "measured_at")
+    for result in found:
+        come = result.source
+        yield {
+            "source": come.source or None,
+            "url": come.url or None,
+            "dated": come.dated.isoformat() if come.dated else None,
+            **{name: getattr(result, name) for name in same},
+            **{name: getattr(result, name) or None for name in texts},
+            "languages": ",".join(result.languages) or None,
+            "imported_at": come.confirmed_at,
+            "imported_by": come.created_by.get_username() if come.created_by else None,
+            "file": ", ".join(file.name for file in come.files.all()),
+        }
 
 
 def suites(found: Iterable[Any]) -> Iterator[dict[str, Any]]:

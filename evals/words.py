@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils.translation import (
     get_language_info,
     gettext,
@@ -129,3 +131,60 @@ def language_name(code: str) -> str:
 def ability(family: str) -> str:
     """What the benchmarks of a family measure; the family's own name when it is not known."""
     return str(ABILITIES.get(family) or family.replace("_", " ").replace("-", " "))
+
+
+# What in a file of others cannot be used (evals.formats.given.Fault).
+FAULTS = {
+    "encoding": gettext_lazy("The file is not UTF-8. Save it as UTF-8."),
+    "empty": gettext_lazy("The file is empty."),
+    "too_long": gettext_lazy("The line is longer than %(value)s bytes."),
+    "too_deep": gettext_lazy("The JSON is nested too deeply."),
+    "too_many": gettext_lazy("There are more than %(value)s results. Split the file."),
+    "too_many_columns": gettext_lazy("There are more than %(value)s columns."),
+    "not_json": gettext_lazy("This is no JSON: %(value)s"),
+    "not_object": gettext_lazy("This is no JSON object."),
+    "not_csv": gettext_lazy("This is no CSV, from line %(value)s"),
+    "twice": gettext_lazy("“%(value)s” stands there twice."),
+    "missing": gettext_lazy("%(field)s is missing."),
+    "wrong": gettext_lazy("%(field)s cannot be used: %(value)s"),
+    "no_number": gettext_lazy("%(field)s is %(value)s, which is no finite number."),
+    "two_ways": gettext_lazy(
+        "%(field)s is %(value)s, which can be read in two ways. Write it with a point."
+    ),
+    "cells": gettext_lazy("The row has %(value)s cells, the head another number."),
+    "head": gettext_lazy("Each column needs a name in the first line, of 300 characters at most."),
+    "role": gettext_lazy("A column cannot be “%(value)s”."),
+    "role_twice": gettext_lazy("Only one column can be “%(value)s”."),
+    "role_missing": gettext_lazy("No column is “%(value)s”."),
+    "role_alone": gettext_lazy("With several score columns none can be “%(value)s”."),
+}
+# What stands beside a value of others (evals.formats.given.SPREADS).
+SPREADS = {
+    "resampling": gettext_lazy(
+        "95 % half-width of the mean of resamplings of the same questions; narrower than the "
+        "sampling error"
+    ),
+    "told": gettext_lazy("interval as the source tells it"),
+}
+
+
+def fault(found: Any) -> str:
+    """A fault in the reader's language."""
+    return str(FAULTS[found.code]) % {"field": found.field, "value": found.value}
+
+
+TOO_LARGE = gettext_lazy("%(name)s is larger than %(size)s MiB. Split it.")
+SOURCE_NEEDED = gettext_lazy("A board needs its source and its date.")
+NOTHING_FOUND = gettext_lazy("Nothing in the file could be used as a result.")
+# What a column of an imported board can be (evals.formats.boards.ROLES).
+COLUMN_ROLES = {
+    "model": gettext_lazy("the model"),
+    "benchmark": gettext_lazy("the benchmark"),
+    "metric": gettext_lazy("the metric"),
+    "language": gettext_lazy("the language code"),
+    "score": gettext_lazy("a score"),
+    "low": gettext_lazy("the lower end of the interval"),
+    "high": gettext_lazy("the upper end of the interval"),
+    "samples": gettext_lazy("the number of samples"),
+    "ignore": gettext_lazy("not needed"),
+}

@@ -2,7 +2,7 @@
 
 from ninja import Router
 
-from evals.api import boards, candidates, leaderboard, runs, samples, suites
+from evals.api import boards, candidates, imports, leaderboard, runs, samples, suites
 
 router = Router()
 router.add_router("", candidates.router)
@@ -11,5 +11,6 @@ router.add_router("", runs.router)
 router.add_router("", samples.router)
 router.add_router("", leaderboard.router)
 router.add_router("", boards.router)
+router.add_router("", imports.router)
 
 __all__ = ["router"]

@@ -1,5 +1,6 @@
 from evals.models.boards import SavedBoard
 from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe
+from evals.models.imports import ExternalResult, Import, ImportedFile
 from evals.models.leaderboard import Standing
 from evals.models.packs import PackKey, TrustedKey, WaitingPack
 from evals.models.playground import KeptQuestion
@@ -10,6 +11,9 @@ __all__ = [
     "Benchmark",
     "Candidate",
     "Endpoint",
+    "ExternalResult",
+    "Import",
+    "ImportedFile",
     "KeptQuestion",
     "PackKey",
     "Part",

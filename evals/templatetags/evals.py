@@ -31,7 +31,16 @@ from evals.models import Candidate, Price, Pricing, Run, Sample, Suite
 from evals.news import news
 from evals.regressions import Side
 from evals.stats.intervals import Interval
-from evals.words import UNKNOWN_COSTS, VERDICTS, ability, language_name, titled, word
+from evals.words import (
+    COLUMN_ROLES,
+    SPREADS,
+    UNKNOWN_COSTS,
+    VERDICTS,
+    ability,
+    language_name,
+    titled,
+    word,
+)
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import badge, decimal, missing, score, text
 
@@ -488,6 +497,28 @@ def weight(value: float | str) -> str:
 def whole(value: float | None) -> str:
     """A whole number in the reader's notation."""
     return "–" if value is None else number_format(round(value), decimal_pos=0, use_l10n=True)
+
+
+@register.filter
+def as_given(value: float | None) -> str:
+    """A number of others in the reader's notation, in its own scale; files keep every digit."""
+    if value is None:
+        return "–"
+    written = f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
+    digits = len(written.partition(".")[2].rstrip("0"))
+    return number_format(round(value, digits), decimal_pos=digits, use_l10n=True)
+
+
+@register.filter
+def spread_words(kind: str) -> str:
+    """What stands beside a value of others."""
+    return str(SPREADS.get(kind, kind))
+
+
+@register.filter
+def column_word(role: str) -> str:
+    """What a column of an imported board can be."""
+    return str(COLUMN_ROLES.get(role, role))
 
 
 register.simple_tag(news)

@@ -14,12 +14,13 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from evals import candidates, history, tables
+from evals import candidates, exports, history, tables
 from evals.forms import CandidateForm, PriceForm
 from evals.models import Candidate, Run
 from evals.models.candidates import Checked
 from evals.spending import with_spending
 from evals.templatetags.evals import points, span
+from portal.accounts import audit
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
 from portal.ui import charts, downloads
@@ -141,6 +142,16 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "evals/candidates/detail.html#check", context)
     context |= _history(request, candidate) | {"form": PriceForm()}
     return render(request, "evals/candidates/detail.html", context)
+
+
+@require(Role.VIEWER)
+def card(request: HttpRequest, pk: int) -> HttpResponse:
+    """The results as the head of a model card."""
+    candidate = get_candidate(request, pk)
+    audit.record(request.project, "candidate.export", candidate, by=request.user)
+    response = HttpResponse(exports.model_card(candidate), content_type="text/yaml; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="model-{candidate.pk}-card.yaml"'
+    return response
 
 
 @require_POST

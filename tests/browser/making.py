@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from django.utils import timezone
 
-from evals import boards, candidates, runs
+from evals import boards, candidates, imports, runs
 from evals.models import Candidate, KeptQuestion, Part, Run, Sample, SavedBoard, Suite
 from portal.accounts import invitations, keys
 from portal.accounts.models import ApiKey, Project, Role, User
@@ -30,6 +30,7 @@ PER_TOKEN = {
     "per_million_answer": Decimal("0.60"),
 }
 PER_HOUR = {"pricing": "gpu_hour", "currency": "EUR", "per_gpu_hour": Decimal("2.5"), "gpus": 2}
+BOARD = "Modell;ARC;HellaSwag\nAlder-7B;79,15;60\nBirch ünd more;;61,2 %\n".encode()
 SHORT = ("chat", "completions")
 
 
@@ -44,6 +45,8 @@ class Team(NamedTuple):
     stopped: Run
     sample: int
     benchmark: int
+    board: int  # imported
+    preview: int  # not yet
     people: dict[str, User]
     invitation: str
     password: str
@@ -92,8 +95,14 @@ def make_team() -> Team:
     _reset, password = invitations.password_link(project, people["vera"], by=alice)
     part = run.parts.get(benchmark__name="knowledge_de")
     sample = part.samples.filter(error="").first()
+    board = imports.receive(project, "board.csv", BOARD, by=erik)
+    preview = imports.receive(project, "other-board.csv", BOARD + b"Oak;12,3.4;x\n", by=erik)
+    imports.confirm(
+        board, source="A board", url="https://board.example/2026", dated=date(2026, 1, 2), by=erik
+    )
     return Team(
-        project, models, suite, run, working, stopped, sample.pk, part.benchmark_id, people,
+        project, models, suite, run, working, stopped, sample.pk, part.benchmark_id, board.pk,
+        preview.pk, people,
         link, password,
     )  # fmt: skip
 

@@ -269,6 +269,12 @@ PAGES: dict[str, list[Look]] = {
         Look("kept-delete", "/playground/kept/", act=click(".kept .danger")),
         Look("kept-empty", "/playground/kept/", who="nina"),
     ],
+    "evals:external": [Look("external"), Look("external-empty", "/external/", who="nina")],
+    "evals:import_new": [Look("import")],
+    "evals:import": [
+        Look("import-kept", at("evals:import", pk=lambda team: team.board)),
+        Look("import-look", at("evals:import", pk=lambda team: team.preview)),
+    ],
     "evals:methods": [Look("methods")],
     "workers:activity": [Look("activity"), Look("activity-empty", "/activity/", who="nina")],
 }  # fmt: skip
@@ -282,7 +288,7 @@ ERRORS = [
 NO_PAGES = {
     "healthz", "readyz", "metrics", "robots.txt", "openid_connect_callback",
     "accounts:invitation", "accounts:audit_file", "help:index", "evals:run_progress",
-    "evals:questions_file", "evals:run_files",
+    "evals:questions_file", "evals:run_files", "evals:import_file", "evals:candidate_card",
     "workers:progress",
 }  # fmt: skip
 

@@ -38,6 +38,10 @@ def run(owned: bool = False, body: Callable[[Things], Any] | None = None) -> Ent
 
 
 ENDPOINT = {"base_url": "http://127.0.0.1:9/v1", "served_model": "new"}
+IMPORT = {
+    "name": "board.csv", "content": "model,Elo\nA,1200\n", "source": "A board",
+    "dated": "2026-01-02",
+}  # fmt: skip
 OPERATIONS = {
     "GET me": read(),
     "GET openapi.json": read(),
@@ -65,6 +69,8 @@ OPERATIONS = {
     "GET samples/{sample}": read(owned=True),
     "GET boards": read(),
     "GET boards/{board}": read(owned=True),
+    "POST imports": run(body=lambda t: IMPORT),
+    "GET external": read(),
     "GET leaderboard": read(owned=True, query="?suite=things"),
 }
 IN = {200, 201, 202}

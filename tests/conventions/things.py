@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
+from evals import imports
 from evals.models import (
     Benchmark,
     Candidate,
@@ -35,6 +37,7 @@ class Things(NamedTuple):
     key: int
     question: int
     board: str
+    kept: int
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
@@ -66,7 +69,9 @@ def make_things(project: Project) -> Things:
     question = KeptQuestion.objects.create(project=project, messages=[], answer="!")
     board = SavedBoard.objects.create(project=project, slug="mine", name="Mine")
     board.suites.add(suite)
+    ranks = imports.receive(project, "board.csv", b"model,Elo\nAlder-7B,1200\n")
+    kept = imports.confirm(ranks, source="A board", dated=date(2026, 1, 2))
     return Things(
         project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
-        membership.pk, invitation.pk, key.pk, question.pk, board.slug,
+        membership.pk, invitation.pk, key.pk, question.pk, board.slug, kept.pk,
     )  # fmt: skip

@@ -1,0 +1,117 @@
+"""Results that others measured: files as they came, and the numbers in them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from portal.accounts.models import Project
+
+
+class Kind(models.TextChoices):
+    """What the files are."""
+
+    EUROEVAL = "euroeval", _("EuroEval")
+    BOARD = "board", _("Board as CSV")
+
+
+class ImportQuerySet(models.QuerySet["Import"]):
+    def in_project(self, project: Project) -> ImportQuerySet:
+        return self.filter(project=project)
+
+    def confirmed(self) -> ImportQuerySet:
+        return self.filter(confirmed_at__isnull=False)
+
+
+class Import(models.Model):
+    """Files that somebody brought in; a preview until ``confirmed_at`` is set.
+
+    ``roles`` says for a board what each of its columns is.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="imports")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    sha256 = models.CharField(max_length=64)
+    source = models.CharField(max_length=200, blank=True)
+    url = models.CharField(max_length=500, blank=True)
+    dated = models.DateField(null=True, blank=True)
+    roles = models.JSONField(default=dict)
+    faults = models.PositiveIntegerField(default=0, help_text="Places that could not be used.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    confirmed_at = models.DateTimeField(null=True)
+
+    objects = ImportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                "project", "sha256", name="import_confirmed_once",
+                condition=models.Q(confirmed_at__isnull=False),
+            )
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.source or ", ".join(file.name for file in self.files.all())
+
+    def get_absolute_url(self) -> str:
+        return reverse("evals:import", args=[self.pk])
+
+
+class ImportedFile(models.Model):
+    """One file, byte for byte."""
+
+    source = models.ForeignKey(Import, models.CASCADE, related_name="files")
+    name = models.CharField(max_length=200)
+    packed = models.BinaryField(help_text="gzip")
+    size = models.PositiveBigIntegerField(help_text="Bytes, unpacked.")
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def open(self) -> gzip.GzipFile:
+        return gzip.GzipFile(fileobj=io.BytesIO(bytes(self.packed)))
+
+
+class ExternalResult(models.Model):
+    """One number that others measured, in the scale of its file; never among own results.
+
+    ``spread`` or ``low`` and ``high`` are what ``spread_kind`` says (evals.words.SPREADS).
+    """
+
+    source = models.ForeignKey(Import, models.CASCADE, related_name="results")
+    line = models.PositiveIntegerField()
+    model = models.CharField(max_length=300)
+    benchmark = models.CharField(max_length=300)
+    task = models.CharField(max_length=300, blank=True)
+    languages = models.JSONField(default=list)
+    metric = models.CharField(max_length=80, blank=True)
+    value = models.FloatField()
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    spread = models.FloatField(null=True)
+    spread_kind = models.CharField(max_length=16, blank=True)
+    samples = models.PositiveIntegerField(null=True)
+    failed = models.PositiveIntegerField(null=True)
+    few_shot = models.BooleanField(null=True)
+    split = models.CharField(max_length=16, blank=True)
+    engine = models.CharField(max_length=620, blank=True)
+    measured_at = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        ordering = ["source", "pk"]
+        indexes = [models.Index(fields=["source", "model"], name="external_by_model")]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.benchmark} {self.metric}"
