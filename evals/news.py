@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from evals.leaderboard import View
 from evals.models import Candidate, Part, Probe, Run, Standing, Suite
 from evals.spending import with_spending
+from evals.stats.ranks import DEFAULT
 from portal.accounts.models import Project
 from workers.models import JobState
 
@@ -81,7 +82,8 @@ def _leaders(project: Project) -> list[Leaders]:
         best = [
             (names[pk], place["overall"][0])
             for pk, place in places.items()
-            if place["rank"][0] == 1
+            if isinstance(place["rank"], dict)  # a fit of before ranks were corrected is not shown
+            and place["rank"][DEFAULT][0] == 1
         ]
         if best:
             best.sort(key=lambda pair: -pair[1])
