@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_people_keys_audit'),
-        ('evals', '0011_part_waiting'),
+        ('evals', '0012_saved_board'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
