@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
 from time import sleep
@@ -18,7 +18,7 @@ from django.utils.translation import gettext_noop
 
 from evals import llm
 from evals.llm.dialects import DIALECTS, GENERIC
-from evals.models import Candidate, Endpoint, Price, Pricing, Probe
+from evals.models import Candidate, Endpoint, Price, Pricing, Probe, Replica
 from evals.storable import clean, cleaned
 from portal import secrets
 from portal.accounts import audit
@@ -158,6 +158,35 @@ def accept_software(endpoint: Endpoint, *, by: User | None = None) -> bool:
     return True
 
 
+@transaction.atomic
+def add_replica(
+    endpoint: Endpoint, *, base_url: str, api_key: str = "", by: User | None = None
+) -> Replica:
+    """A further server of the same model, used once the check queued now finds no difference.
+
+    ValueError for an address that is known already.
+    """
+    base_url = base_url.rstrip("/")
+    if base_url == endpoint.base_url or endpoint.replicas.filter(base_url=base_url).exists():
+        raise ValueError("This server is known already.")
+    replica = Replica(endpoint=endpoint, base_url=base_url)
+    _set_key(replica, api_key)
+    replica.save()
+    candidate = endpoint.candidate
+    audit.record(candidate.project, "candidate.add_server", candidate, by=by, address=base_url)
+    check(endpoint, by=by)
+    return replica
+
+
+@transaction.atomic
+def remove_replica(replica: Replica, *, by: User | None = None) -> None:
+    """Runs that have begun may ask it until they end."""
+    candidate = replica.endpoint.candidate
+    address = replica.base_url
+    replica.delete()
+    audit.record(candidate.project, "candidate.remove_server", candidate, by=by, address=address)
+
+
 def check(endpoint: Endpoint, *, by: User | None = None) -> Probe:
     """Queue a check of ``endpoint``; one that is already waiting or running is returned."""
     mine = Probe.objects.filter(endpoint=endpoint, endpoint_revision=endpoint.revision)
@@ -214,7 +243,10 @@ def run_check(probe: Probe, progress: Progress, *beside: Progress) -> None:
 
     Jobs ``beside`` it that wait for it are kept alive meanwhile.
     """
-    report = _report(spec(probe.endpoint), probe.endpoint.context_tokens, progress, *beside)
+    endpoint = probe.endpoint
+    replicas = list(endpoint.replicas.all())
+    others = [_other(replica) for replica in replicas]
+    report, findings = _report(spec(endpoint), others, endpoint.context_tokens, progress, *beside)
     progress.advance(done=1)
     with transaction.atomic():
         progress.fence()
@@ -224,6 +256,8 @@ def run_check(probe: Probe, progress: Progress, *beside: Progress) -> None:
             verdicts=cleaned([asdict(verdict) for verdict in report.verdicts]),
             capabilities=report.capabilities,
         )
+        for replica, finding in zip(replicas, findings, strict=True):
+            Replica.objects.filter(pk=replica.pk).update(finding=cleaned(asdict(finding)))
 
 
 def renewed(endpoint: Endpoint, waiting: Progress) -> Probe | None:
@@ -257,13 +291,21 @@ def _outdated(endpoint: Endpoint) -> bool:
 
 @async_to_sync
 async def _report(
-    endpoint: llm.EndpointSpec, context: int | None, *jobs_held: Progress
-) -> llm.ProbeReport:
-    work = llm.check(endpoint, context)
+    endpoint: llm.EndpointSpec,
+    others: list[llm.Other],
+    context: int | None,
+    *jobs_held: Progress,
+) -> tuple[llm.ProbeReport, list[llm.Verdict]]:
+    async def asked() -> tuple[llm.ProbeReport, list[llm.Verdict]]:
+        alone = replace(endpoint, others=())
+        report = await llm.check(alone, context)
+        return report, [await llm.compared(alone, report, other, context) for other in others]
+
+    work = asked()
     for held in jobs_held:
         work = alongside(work, held)
     try:
-        async with asyncio.timeout(CHECK_SECONDS + endpoint.speaks.warm_up):
+        async with asyncio.timeout((CHECK_SECONDS + endpoint.speaks.warm_up) * (1 + len(others))):
             return await work
     except TimeoutError as error:
         raise JobError(TOO_SLOW) from error
@@ -280,12 +322,14 @@ def spec(endpoint: Endpoint) -> llm.EndpointSpec:
     """``endpoint`` as the client takes it, key decrypted: never store or log it."""
     verified = endpoint.verified
     native = verified and verified.can("native_logprobs") and not verified.can("echo_logprobs")
+    others = tuple(_other(replica) for replica in endpoint.replicas.all() if replica.agrees)
     return llm.EndpointSpec(
         base_url=endpoint.base_url,
         model=endpoint.served_model,
         api_key=_key(endpoint),
         policy=outbound_policy(),
-        concurrency=endpoint.concurrency,
+        concurrency=endpoint.concurrency * (1 + len(others)),
+        others=others,
         batch_prompts=bool(verified and verified.can("batch_prompts")),
         dialect=endpoint.dialect,
         route=DIALECTS[endpoint.dialect].native if native else "echo",
@@ -293,7 +337,11 @@ def spec(endpoint: Endpoint) -> llm.EndpointSpec:
     )
 
 
-def _key(endpoint: Endpoint) -> str:
+def _other(replica: Replica) -> llm.Other:
+    return llm.Other(replica.base_url.rstrip("/"), _key(replica))
+
+
+def _key(endpoint: Endpoint | Replica) -> str:
     if not endpoint.key_encrypted:
         return ""
     try:
@@ -302,7 +350,7 @@ def _key(endpoint: Endpoint) -> str:
         raise JobError(str(error)) from error
 
 
-def _set_key(endpoint: Endpoint, api_key: str) -> None:
+def _set_key(endpoint: Endpoint | Replica, api_key: str) -> None:
     endpoint.key_encrypted = secrets.from_settings().encrypt(api_key) if api_key else ""
     endpoint.key_last_four = secrets.last_four(api_key) if api_key else ""
 

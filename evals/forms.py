@@ -151,6 +151,22 @@ class CandidateForm(forms.ModelForm):
         }
 
 
+class ReplicaForm(forms.Form):
+    """A further server of a model."""
+
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        max_length=500,
+        help_text=_("Ends in /v1, for example http://gpu01:8000/v1"),
+    )
+    api_key = forms.CharField(
+        label=_("API key"), required=False, widget=KeyInput(attrs={"autocomplete": "off"})
+    )
+
+    clean_base_url = CandidateForm.clean_base_url
+    clean_api_key = CandidateForm.clean_api_key
+
+
 class AmountField(forms.DecimalField):
     """A number with comma or point, whatever the language of page and browser.
 

@@ -9,7 +9,8 @@ from .pool import pooled
 from .probes import CAPABILITIES, PROBE_VERSION, PROBES, check, identity
 from .replies import OptionScore
 from .retry import Retry
-from .spec import EndpointSpec
+from .spec import EndpointSpec, Other
+from .twins import compared
 
 __all__ = [
     "CAPABILITIES",
@@ -24,10 +25,12 @@ __all__ = [
     "LLMError",
     "Loglikelihoods",
     "OptionScore",
+    "Other",
     "ProbeReport",
     "Retry",
     "Verdict",
     "check",
+    "compared",
     "identity",
     "pooled",
 ]

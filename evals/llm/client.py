@@ -15,7 +15,8 @@ from .errors import Kind, LLMError, excerpt
 from .replies import Echo, Malformed, OptionScore, Said
 from .retry import Retry
 from .spec import EndpointSpec
-from .transport import Reply, Transport
+from .spread import Spread
+from .transport import Reply
 
 T = TypeVar("T")
 SEED = 1234
@@ -79,7 +80,7 @@ class Client:
         self._tokenizes = True
 
     async def __aenter__(self) -> Client:
-        self._transport = Transport(self.spec)
+        self._transport = Spread(self.spec)
         return self
 
     async def __aexit__(
@@ -88,7 +89,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._transport.session.close()
+        await self._transport.close()
 
     async def loglikelihoods(self, context: str, continuations: Sequence[str]) -> Loglikelihoods:
         """How likely each continuation is after ``context``, as lm-eval would compute it.

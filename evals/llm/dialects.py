@@ -86,8 +86,9 @@ class Dialect:
         """The field that demands an answer of this JSON schema."""
         if self.schema == "tgi":
             return {"type": "json", "value": schema}
-        if self.schema == "flat":
-            return {"type": "json_schema", "schema": schema}
+        if self.schema in ("flat", "object"):
+            kind = "json_schema" if self.schema == "flat" else "json_object"
+            return {"type": kind, "schema": schema}
         named = {"name": name, "schema": schema, "strict": True}
         return {"type": "json_schema", "json_schema": named}
 
@@ -119,7 +120,9 @@ DIALECTS: dict[str, Dialect] = {
         "llama.cpp", _RATED, _FULL_TALK, version="props", health="health", metrics="metrics",
         measures="llamacpp:",
     ),
-    "llama-cpp-python": Dialect("llama-cpp-python", _ECHOED, _RATED_TALK | _TOOLS | _FORMED),
+    "llama-cpp-python": Dialect(
+        "llama-cpp-python", _ECHOED, _RATED_TALK | _TOOLS | _FORMED, schema="object"
+    ),
     "ollama": Dialect(
         "Ollama", _RATED, _FULL_TALK - {"tool_choice"}, version="api/version", health="/"
     ),

@@ -181,6 +181,14 @@ SENTENCES: dict[str, tuple[bool | None, str]] = {
         gettext_noop("Its figures are not those of {label}: none begins with “{prefix}”."),
     ),
     "measures_unreadable": (False, gettext_noop("What it tells about its work is unreadable.")),
+    "replica_same": (True, gettext_noop("It can do the same, with the same log-probabilities.")),
+    "replica_away": (False, gettext_noop("It cannot be used: {error}")),
+    "replica_version": (False, gettext_noop("It is {other}, but the first server is {first}.")),
+    "replica_able": (False, gettext_noop("What it can do differs in: {what}.")),
+    "replica_model": (
+        False,
+        gettext_noop("The same text is {other} there and {first} here: it is another model."),
+    ),
     "measures_nothing": (None, gettext_noop("This software tells no figures about its work.")),
 }
 

@@ -90,5 +90,6 @@ def _capabilities(verdicts: list[Verdict]) -> dict[str, bool]:
         "echo_logprobs": echoes,
         "native_logprobs": native,
         "batch_prompts": echoes and able["batch_prompts"],
+        "stream": able["stream"] or found["stream"].code == "streams_uncounted",
         "strict": found["unknown_fields"].code == "unknown_refused",
     }

@@ -10,6 +10,14 @@ from .dialects import DIALECTS, GENERIC, Dialect
 
 
 @dataclass(frozen=True)
+class Other:
+    """A further server of the same model."""
+
+    base_url: str
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class EndpointSpec:
     """One served model, as plain values.
 
@@ -17,8 +25,8 @@ class EndpointSpec:
     ``timeout`` is in seconds for one attempt; ``batch_prompts`` says that the server takes
     several prompts in one request; ``dialect`` is a key of ``DIALECTS``; ``route`` is how a
     prompt is scored: "echo" or a route of ``evals.llm.native``; ``minimal``: fields without
-    which a question can be asked are not sent. Raises ``ValueError`` for a key no header can
-    carry.
+    which a question can be asked are not sent; ``others`` share the requests. Raises
+    ``ValueError`` for a key no header can carry.
     """
 
     base_url: str
@@ -31,6 +39,7 @@ class EndpointSpec:
     dialect: str = GENERIC
     route: str = "echo"
     minimal: bool = False
+    others: tuple[Other, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

@@ -1,5 +1,5 @@
 from evals.models.boards import SavedBoard
-from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe
+from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe, Replica
 from evals.models.imports import ExternalResult, Import, ImportedFile
 from evals.models.leaderboard import Standing
 from evals.models.packs import PackKey, TrustedKey, WaitingPack
@@ -21,6 +21,7 @@ __all__ = [
     "Pricing",
     "Probe",
     "QuestionSet",
+    "Replica",
     "Run",
     "Sample",
     "SavedBoard",

@@ -154,6 +154,37 @@ class Endpoint(models.Model):
         return max(mine, key=lambda p: p.pk, default=None)
 
 
+class Replica(models.Model):
+    """A further server of the same model: it shares the requests once a check found no difference.
+
+    ``finding`` is the verdict of the endpoint's newest check about it, {} before one.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="replicas")
+    base_url = models.CharField(_("base URL"), max_length=500)
+    key_encrypted = models.TextField(blank=True, editable=False)
+    key_last_four = models.CharField(max_length=4, blank=True, editable=False)
+    finding = models.JSONField(default=dict, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint("endpoint", "base_url", name="replica_once_per_endpoint")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} + {self.host}"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def agrees(self) -> bool:
+        return self.finding.get("ok") is True
+
+
 class Pricing(models.TextChoices):
     """What the owner of a server pays for."""
 

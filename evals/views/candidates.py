@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from evals import candidates, exports, history, tables
-from evals.forms import CandidateForm, PriceForm
+from evals.forms import CandidateForm, PriceForm, ReplicaForm
 from evals.models import Candidate, Run
 from evals.models.candidates import Checked
 from evals.spending import with_spending
@@ -185,6 +185,7 @@ def _history(request: HttpRequest, candidate: Candidate) -> dict[str, object]:
         "page": page,
         "chart": _chart(found, colours),
         "legend": [(colours[series], name) for series, name in shown.items()],
+        "replica_form": ReplicaForm(auto_id="server_%s"),
         "checks": history.checks(candidate.endpoint),
         "prices": list(candidate.endpoint.prices.select_related("created_by")),
     }

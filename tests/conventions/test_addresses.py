@@ -98,6 +98,8 @@ ADDRESSES = {
     "evals:candidate_card": of(Role.VIEWER, "candidate"),
     "evals:candidate_price": post(Role.ENGINEER, "candidate"),
     "evals:candidate_check": post(Role.ENGINEER, "candidate"),
+    "evals:candidate_server": post(Role.ENGINEER, "candidate"),
+    "evals:candidate_server_remove": post(Role.ENGINEER, "candidate"),
     "evals:candidate_software": post(Role.ENGINEER, "candidate"),
     "evals:trend": of(Role.VIEWER, "candidate"),
     "evals:suites": Address(Role.VIEWER),

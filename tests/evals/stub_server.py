@@ -47,6 +47,8 @@ class Faults:
     ``think`` is the reasoning of a chat. Streams: ``pace`` seconds lie between the pieces,
     ``stream`` what goes wrong after the first half: "drop", "stall", "garbage", "error" or
     "bare" (no counts, no reason, null where lists should be).
+
+    ``shift`` lowers the log-probabilities of words that are not the likeliest: other weights.
     """
 
     kind: str = "500"
@@ -61,6 +63,7 @@ class Faults:
     pace: float = 0.0
     think: str = ""
     stream: str = ""
+    shift: float = 0.0
 
 
 class Stub:
@@ -234,9 +237,17 @@ class Stub:
             before = prompt
         if body.get("logprobs") is not None and self.faults.logprobs:
             choice["logprobs"] = logprobs(before, shown)
+            self._shift(choice["logprobs"])
             if body["logprobs"] > 1 and not body.get("echo"):
                 choice["logprobs"]["top_logprobs"][0] = self._first(prompt, body["logprobs"])
         return choice
+
+    def _shift(self, block: dict[str, Any]) -> None:
+        values, tops = block["token_logprobs"], block["top_logprobs"]
+        for place, token in enumerate(block["tokens"]):
+            if tops[place] and values[place] < max(tops[place].values()):
+                values[place] -= self.faults.shift
+                tops[place][token] = values[place]
 
     def _first(self, before: str, count: int) -> dict[str, float]:
         """The most likely of all words and letters, best first; of words alone with ``say``."""

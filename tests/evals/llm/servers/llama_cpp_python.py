@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiohttp import web
+
 from ..stub import Stub
 
 
@@ -15,3 +17,13 @@ class LlamaCppPython(Stub):
 
     def entry(self) -> dict[str, Any]:
         return {"id": "tiny", "owned_by": "me", "permissions": []}
+
+    def refusal(self, path: str, body: Any) -> web.Response | None:
+        kind = body.get("response_format", {}).get("type", "text")
+        if kind in ("text", "json_object"):
+            return None
+        said = {"error": {"message": "Input should be 'text' or 'json_object'"}}
+        return web.json_response(said, status=500)
+
+    def formed(self, form: Any) -> str:
+        return super().formed({"json_schema": form})
