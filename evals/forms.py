@@ -12,8 +12,9 @@ from django.db.models import BigIntegerField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from evals import candidates, runs, words
+from evals import candidates, packs, runs, suites, words
 from evals.boards import HEAVIEST
+from evals.formats.packs import public_key
 from evals.imports import MOST_BYTES
 from evals.llm.dialects import DIALECTS, GENERIC
 from evals.llm.streaming import Prompt
@@ -446,3 +447,47 @@ class PlaygroundForm(forms.Form):
     def settings(self) -> dict[str, Any]:
         """What stands in the form the next time: all but the prompt."""
         return {name: value for name, value in self.cleaned_data.items() if name != "prompt"}
+
+
+class PackForm(forms.Form):
+    """A data pack from this person's disk, checked as a whole."""
+
+    file = forms.FileField(
+        label=_("Data pack"),
+        max_length=200,
+        help_text=_("A file that another portal has exported; its name ends in .pack.zip"),
+        widget=forms.ClearableFileInput(attrs={"accept": ".zip"}),
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > packs.MOST_UPLOADED:
+            most = packs.MOST_UPLOADED // 2**20
+            said = _("Larger than %(most)d MiB. Operators can import it by a command.")
+            raise forms.ValidationError(said % {"most": most})
+        try:
+            packs.read(file)
+        except (packs.PackInvalid, suites.SuiteInvalid) as error:
+            raise forms.ValidationError(str(error)) from error
+        return file
+
+
+class TrustForm(forms.Form):
+    """The public key of another installation."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=120, help_text=_("Whose it is, such as “Munich”")
+    )
+    key = forms.CharField(
+        label=_("Public key"),
+        max_length=100,
+        help_text=_("44 signs, from the page “Keys of data packs” there"),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_key(self) -> str:
+        try:
+            public_key(self.cleaned_data["key"])
+        except packs.PackInvalid as error:
+            raise forms.ValidationError(_("A public key has 44 signs and ends in “=”.")) from error
+        return self.cleaned_data["key"]

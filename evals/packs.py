@@ -18,9 +18,10 @@ from evals.models import PackKey, QuestionSet, Suite, TrustedKey, WaitingPack
 from portal import secrets
 from portal.accounts import audit
 from portal.accounts.models import Project, User
+from portal.api.bodies import MAX_FILE
 from portal.version import version
 
-MOST_UPLOADED = 32 * files.MEBIBYTE  # by page or API, which check a pack while somebody waits
+MOST_UPLOADED = MAX_FILE  # by page or API, which check a pack while somebody waits
 WAITS = timedelta(days=1)
 ORIGIN = "The suite of the pack"
 

@@ -2,11 +2,12 @@
 
 from ninja import Router
 
-from evals.api import boards, candidates, imports, leaderboard, runs, samples, suites
+from evals.api import boards, candidates, imports, leaderboard, packs, runs, samples, suites
 
 router = Router()
 router.add_router("", candidates.router)
 router.add_router("", suites.router)
+router.add_router("", packs.router)
 router.add_router("", runs.router)
 router.add_router("", samples.router)
 router.add_router("", leaderboard.router)

@@ -46,6 +46,9 @@ class BenchmarkOut(Schema):
     scoring: Scoring
     metric: str
     tags: list[str]
+    source: dict[str, str] = Field(
+        description="Where the questions come from: repository, revision, licence, as far as said."
+    )
     questions: int = Field(description="How many.")
 
 
@@ -72,7 +75,9 @@ def shown(suite: Suite) -> dict[str, Any]:
 
 
 def shown_benchmark(benchmark: Benchmark) -> dict[str, Any]:
-    fields = ("name", "title", "family", "language", "engine", "scoring", "metric", "tags")
+    fields = (
+        "name", "title", "family", "language", "engine", "scoring", "metric", "tags", "source",
+    )  # fmt: skip
     return {
         "id": benchmark.pk,
         **{name: getattr(benchmark, name) for name in fields},

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from evals import forecasts, suites, tables
+from evals import forecasts, licences, suites, tables
 from evals.models import Benchmark, Run, Sample, Suite
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
@@ -75,6 +75,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "tags": tags_of(suite, benchmarks),
         "outline": forecasts.outline(benchmarks),
         "measured": measured,
+        "concerns": list(licences.concerns(suites.describe(suite))),
         "versions": Suite.objects.in_project(request.project).filter(slug=suite.slug),
     }
     return render(request, "evals/suites/detail.html", context)

@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 from portal.api.problems import Fault, Problem, invalid
 
 MAX_BODY = 1024 * 1024  # bytes
+MAX_FILE = 32 * MAX_BODY  # of operations whose body is a file
+FILE = "application/zip"
 
 
 def read(request: HttpRequest) -> Any:
@@ -32,22 +34,33 @@ def read(request: HttpRequest) -> Any:
     return data
 
 
-def bounded(request: HttpRequest) -> bytes:
-    """The body, unless it is larger than the API takes."""
+def file(request: HttpRequest) -> bytes:
+    """The file that is the body. Raises Problem: 413 or 415."""
+    if request.content_type != FILE:
+        detail = _("Send the file itself, with “Content-Type: %(type)s”.") % {"type": FILE}
+        raise Problem(415, detail, [Fault("Content-Type", detail, request.content_type[:100])])
+    return bounded(request, MAX_FILE)
+
+
+def bounded(request: HttpRequest, most: int = MAX_BODY) -> bytes:
+    """The body, unless it is larger than ``most`` bytes."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     try:
-        if length.isascii() and length.isdigit() and int(length) > MAX_BODY:
+        if length.isascii() and length.isdigit() and int(length) > most:
             raise RequestDataTooBig
+        if most > MAX_BODY and not hasattr(request, "_body"):
+            # Django has one limit for all bodies, which is that of forms.
+            request._body = request.read(most + 1)
         raw = request.body
     except (RequestDataTooBig, RawPostDataException):
-        raise too_large() from None
-    if len(raw) > MAX_BODY:
-        raise too_large()
+        raise too_large(most) from None
+    if len(raw) > most:
+        raise too_large(most)
     return raw
 
 
-def too_large() -> Problem:
-    return Problem(413, _("The body is larger than %(count)d bytes.") % {"count": MAX_BODY})
+def too_large(most: int = MAX_BODY) -> Problem:
+    return Problem(413, _("The body is larger than %(count)d bytes.") % {"count": most})
 
 
 def check(value: Any, field: str = "") -> None:

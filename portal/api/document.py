@@ -30,8 +30,8 @@ ERRORS = {
     403: "The key lacks the scope, or the person's role is too small.",
     404: "No such thing in this project.",
     409: "The first request with this Idempotency-Key is still being worked on.",
-    413: "The body is larger than 1 MiB.",
-    415: "The body is not sent as application/json.",
+    413: "The body is larger than 1 MiB, or the file than 32 MiB.",
+    415: "The body is not sent as application/json, or the file not as application/zip.",
     422: "A field cannot be used, or the portal refuses; `detail` and `errors` say why.",
     429: "Too many requests within a minute; `Retry-After` tells when to go on.",
 }

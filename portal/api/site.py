@@ -57,6 +57,7 @@ def guarded(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     operation: Operation = run.__self__  # type: ignore[attr-defined]
     scope: Scope = operation.auth_callbacks[0].scope
     takes_json = any(model.__ninja_param_source__ == "body" for model in operation.models)
+    takes_file = "requestBody" in (operation.openapi_extra or {})
 
     @wraps(run)
     def guarded_run(request: HttpRequest, **arguments: Any) -> HttpResponse:
@@ -66,7 +67,9 @@ def guarded(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
                 caller.count()
             caller.demand(scope)
             request.project = caller.project
-            bodies.bounded(request)
+            if takes_file:
+                bodies.file(request)
+            bodies.bounded(request, bodies.MAX_FILE if takes_file else bodies.MAX_BODY)
             if takes_json:
                 request.json = bodies.read(request)
             with caller.acting():

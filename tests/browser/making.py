@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from evals import boards, candidates, imports, runs
+from evals import boards, candidates, imports, packs, runs
 from evals.models import Candidate, KeptQuestion, Part, Run, Sample, SavedBoard, Suite
 from portal.accounts import invitations, keys
 from portal.accounts.models import ApiKey, Project, Role, User
 from tests.evals.making import EVERYTHING, answer, choice, make_candidate, make_run, make_suite
+from tests.evals.packing import packed
 from tests.portal.people import make_person
 from workers.models import JobState
 
@@ -32,6 +33,7 @@ PER_TOKEN = {
 PER_HOUR = {"pricing": "gpu_hour", "currency": "EUR", "per_gpu_hour": Decimal("2.5"), "gpus": 2}
 BOARD = "Modell;ARC;HellaSwag\nAlder-7B;79,15;60\nBirch ünd more;;61,2 %\n".encode()
 SHORT = ("chat", "completions")
+TRUSTED = "A" * 43 + "="
 
 
 class Team(NamedTuple):
@@ -50,6 +52,7 @@ class Team(NamedTuple):
     people: dict[str, User]
     invitation: str
     password: str
+    pack: int  # waits, of an unknown signer
 
 
 def make_team() -> Team:
@@ -100,10 +103,14 @@ def make_team() -> Team:
     imports.confirm(
         board, source="A board", url="https://board.example/2026", dated=date(2026, 1, 2), by=erik
     )
+    waiting = packs.keep(
+        project, "small.pack.zip", packed(licence="CC-BY-NC-4.0", version=2), by=erik
+    )
+    packs.trust(project, "Munich", TRUSTED, by=alice)
     return Team(
         project, models, suite, run, working, stopped, sample.pk, part.benchmark_id, board.pk,
         preview.pk, people,
-        link, password,
+        link, password, waiting.pk,
     )  # fmt: skip
 
 

@@ -194,7 +194,26 @@ PAGES: dict[str, list[Look]] = {
     ],
     "evals:candidate_edit": [Look("model-edit", at("evals:candidate_edit", **MODEL))],
     "evals:suites": [Look("suites"), Look("suites-empty", "/suites/", who="nina")],
-    "evals:suite": [Look("suite", at("evals:suite", pk=lambda team: team.suite.pk))],
+    "evals:suite": [
+        Look("suite", at("evals:suite", pk=lambda team: team.suite.pk)),
+        Look("suite-export", at("evals:suite", pk=lambda team: team.suite.pk + 1),
+             act=click("[popovertarget=export-pack]")),
+    ],
+    "evals:packs": [
+        Look("packs"),
+        Look("packs-refused", "/suites/packs/", act=send("main .form .main")),
+        Look("packs-empty", "/suites/packs/", who="nina"),
+    ],
+    "evals:pack": [
+        Look("pack", at("evals:pack", pk=lambda team: team.pack)),
+        Look("pack-engineer", at("evals:pack", pk=lambda team: team.pack), who="erik"),
+    ],
+    "evals:pack_keys": [
+        Look("pack-keys"),
+        Look("pack-keys-engineer", "/suites/packs/keys/", who="erik"),
+        Look("pack-keys-refused", "/suites/packs/keys/",
+             act=send("main .form .main", name="Bonn", key="nonsense")),
+    ],
     "evals:benchmark": [Look("benchmark", at("evals:benchmark", pk=lambda team: team.benchmark))],
     "evals:runs": [Look("runs"), Look("runs-empty", "/runs/", who="nina")],
     "evals:run_new": [
@@ -289,6 +308,7 @@ NO_PAGES = {
     "healthz", "readyz", "metrics", "robots.txt", "openid_connect_callback",
     "accounts:invitation", "accounts:audit_file", "help:index", "evals:run_progress",
     "evals:questions_file", "evals:run_files", "evals:import_file", "evals:candidate_card",
+    "evals:suite_pack",
     "workers:progress",
 }  # fmt: skip
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from evals import packs
 from portal.accounts import keys
 from portal.accounts.models import Membership, Project, Role, Scope, User
 from portal.api.problems import MEDIA_TYPE
 from portal.api.site import MOUNT, operations
 from tests.conventions.things import Things, make_things
+from tests.evals.making import make_suite
 
 
 class Entry(NamedTuple):
@@ -35,6 +38,15 @@ def read(owned: bool = False, query: str = "") -> Entry:
 
 def run(owned: bool = False, body: Callable[[Things], Any] | None = None) -> Entry:
     return Entry(Scope.RUN, owned, body)
+
+
+def own_pack() -> bytes:
+    """A pack that this portal has signed."""
+    with TemporaryFile() as out:
+        source, _made = Project.objects.get_or_create(name="Source")
+        packs.export(make_suite(source), out)
+        out.seek(0)
+        return out.read()
 
 
 ENDPOINT = {"base_url": "http://127.0.0.1:9/v1", "served_model": "new"}
@@ -57,6 +69,8 @@ OPERATIONS = {
     "POST suites": run(body=lambda things: {"slug": "demo"}),
     "GET suites/{suite}": read(owned=True),
     "GET suites/{suite}/benchmarks": read(owned=True),
+    "GET suites/{suite}/pack": run(owned=True),
+    "POST packs": run(body=lambda things: own_pack()),
     "GET runs": read(),
     # Refused with 422 wherever the caller gets in: the endpoint is not checked.
     "POST runs": run(body=lambda t: {"candidate": t.candidate, "suite": t.suite}),
@@ -107,9 +121,11 @@ def things(project: Project) -> Things:
 def ask(client: Client, name: str, things: Things) -> Any:
     method, path = name.split()
     entry = OPERATIONS[name]
-    body = b"" if entry.body is None else json.dumps(entry.body(things)).encode()
+    given = b"" if entry.body is None else entry.body(things)
+    kind = "application/zip" if name == "POST packs" else "application/json"
+    body = given if isinstance(given, bytes) else json.dumps(given).encode()
     url = MOUNT + path.format(**things._asdict()) + entry.query
-    data = {} if method == "GET" else {"data": body, "content_type": "application/json"}
+    data = {} if method == "GET" else {"data": body, "content_type": kind}
     return getattr(client, method.lower())(url, **data)
 
 

@@ -17,9 +17,12 @@ from evals.models import (
     Sample,
     SavedBoard,
     Suite,
+    TrustedKey,
+    WaitingPack,
 )
 from portal.accounts import invitations, keys
 from portal.accounts.models import Membership, Project, Role, User
+from tests.evals.packing import packed
 
 
 class Things(NamedTuple):
@@ -38,6 +41,8 @@ class Things(NamedTuple):
     question: int
     board: str
     kept: int
+    waiting_pack: int
+    trusted_key: int
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
@@ -71,7 +76,10 @@ def make_things(project: Project) -> Things:
     board.suites.add(suite)
     ranks = imports.receive(project, "board.csv", b"model,Elo\nAlder-7B,1200\n")
     kept = imports.confirm(ranks, source="A board", dated=date(2026, 1, 2))
+    waiting = WaitingPack.objects.create(project=project, name="a.zip", content=packed())
+    trusted = TrustedKey.objects.create(project=project, name="Munich", public_key="A" * 43 + "=")
     return Things(
         project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
-        membership.pk, invitation.pk, key.pk, question.pk, board.slug, kept.pk,
+        membership.pk, invitation.pk, key.pk, question.pk, board.slug, kept.pk, waiting.pk,
+        trusted.pk,
     )  # fmt: skip

@@ -35,6 +35,12 @@ ANSWERS: Counter[int] = Counter()
 portal = get_wsgi_application()
 
 
+@schemathesis.serializer("application/zip")
+def file_as_it_is(context: Any, value: Any) -> bytes:
+    """A data pack; schemathesis knows only files without a kind."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
     """The portal; every answer is counted, those to requests of the checks, too."""
 
