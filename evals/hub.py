@@ -47,7 +47,7 @@ def find(repo: str, mirror: Path | None = None) -> Place:
             return Place(str(folder.resolve()), _checksum(folder), _licence(folder))
         tried.append(f"the folder {mirror} has no {repo}")
     if forbidden():
-        tried.append("the hub was not asked, because HF_HUB_OFFLINE is set to 1 here")
+        tried.append("the hub was not asked, as HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is 1")
     else:
         try:
             return _on_hub(repo)
@@ -57,14 +57,15 @@ def find(repo: str, mirror: Path | None = None) -> Place:
         return found
     tried.append("the cache of the hub has no copy")
     raise OutOfReach(
-        f"The data set {repo} cannot be had: {'; '.join(tried)}. Set HF_HUB_OFFLINE=0 on a "
-        "machine that reaches the hub, or export the suite there as a data pack and import "
-        "that pack here."
+        f"The data set {repo} cannot be had: {'; '.join(tried)}. On a machine that "
+        "reaches the hub, set both to 0 and install the suite; manage.py pack brings it here."
     )
 
 
 def forbidden() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    """Whether the environment says that nothing may be fetched; unset, anything may."""
+    names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in names)
 
 
 def _on_hub(repo: str) -> Place:

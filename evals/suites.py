@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from evals import checksums, provenance
 from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, fewshot
+from evals.euro.write import Code, dump, utils
 from evals.models import Benchmark, QuestionSet, Suite
 from evals.models.suites import Scoring
 from evals.storable import cleaned
@@ -220,8 +221,10 @@ def write_task_files(suite: Suite, folder: Path) -> list[str]:
             **fewshot(benchmark.options, bool(benchmark.examples)),
             **benchmark.task,
         }
-        text = yaml.safe_dump(task, allow_unicode=True, sort_keys=False)
-        (folder / f"{benchmark.name}.yaml").write_text(text, encoding="utf-8")
+        if benchmark.metric == "mc2":  # lm-eval computes it by a function alone
+            utils(folder)
+            task["process_results"] = Code("utils.results_mc2")
+        dump(folder, benchmark.name, task)
         names.append(benchmark.name)
     return names
 

@@ -20,14 +20,16 @@ CHOICE_METRICS = ("acc", "acc_norm")
 
 
 class Loaded(NamedTuple):
-    """One task with its rows. ``task`` is what an engine takes; ``left_out`` rows have an
-    empty choice, which no server can score."""
+    """One task with its rows. ``task`` is what an engine takes, ``config`` and ``split`` are
+    the data set's; ``left_out`` rows have an empty choice, which no server can score."""
 
     rows: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     task: dict[str, Any]
     shots: int
-    left_out: int
+    config: str
+    split: str
+    left_out: int = 0
 
 
 def load(
@@ -46,7 +48,8 @@ def load(
     # Of few-shot examples lm-eval draws other ones for each question: all are needed.
     examples = [] if own or not shots else [dict(doc) for doc in loaded.fewshot_docs()]
     rows = [dict(doc) for doc in loaded.eval_docs]
-    return _filled(Loaded(rows, examples, template(task), shots, 0))
+    found = Loaded(rows, examples, template(task), shots, task.config or "", task.split)
+    return _filled(found)
 
 
 def _task(
@@ -82,9 +85,11 @@ def _baked(task: ConfigurableTask, shots: int) -> Loaded:
             row["target"] = str(task.doc_to_target(doc))
         rows.append(row)
     plain = _plain(task)
-    if task.config.doc_to_text == "":
+    if task.config.doc_to_text == "":  # see _begun
         plain["target_delimiter"] = " "
-    return _filled(Loaded(rows, [], plain, 0, 0))
+    config = task.config
+    split = config.test_split or config.validation_split or ""
+    return _filled(Loaded(rows, [], plain, 0, config.dataset_name or "", split))
 
 
 def _begun(choices: list[str]) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from evals.euro.references import REFERENCES, Reference, references
 from evals.euro.tasks import CORE, FAMILIES, PRESETS, WORDINGS, Task, catalogue, template
 
 
-class _Code(str):
+class Code(str):
     """A function that lm-eval looks up in the file ``utils.py`` of the folder."""
 
 
@@ -20,7 +20,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(
-    _Code, lambda dumper, value: dumper.represent_scalar("!function", str(value))
+    Code, lambda dumper, value: dumper.represent_scalar("!function", str(value))
 )
 
 
@@ -73,9 +73,9 @@ def file_of(task: Task | Reference, preset: str) -> dict[str, Any]:
         "test_split": task.split,
         "fewshot_split": task.shots_split,
         "num_fewshot": shots,
-        "process_docs": _Code(f"utils.{task.rows}"),
+        "process_docs": Code(f"utils.{task.rows}"),
         **fields,
-        "process_results": _Code(f"utils.{_results(task)}"),
+        "process_results": Code(f"utils.{_results(task)}"),
         "metric_list": [*fields["metric_list"], mean],
     }
 

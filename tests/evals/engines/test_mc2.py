@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals import suites
 from evals.engines import ENGINES, TaskInvalid
 from evals.engines.lm_eval import prepare
 from evals.euro.rows import true_mass
+from portal.accounts.models import Project
 from tests.evals.engines.specs import outcomes, spec_of
-from tests.evals.making import choice, choice_rows
+from tests.evals.engines.test_lm_eval_same_as_lm_eval import lm_eval_itself
+from tests.evals.making import choice, choice_rows, make_suite
 from tests.evals.stub_server import StubServer
 
 MC2 = [{"metric": "mc2", "aggregation": "mean", "higher_is_better": True}]
@@ -22,6 +27,19 @@ MC2 = [{"metric": "mc2", "aggregation": "mean", "higher_is_better": True}]
 def mc2(rows: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     rows = rows or [row | {"labels": [1, 0, 1, 0], "answer": 0} for row in choice_rows(6)]
     return choice(rows=rows, metric="mc2", task=choice()["task"] | {"metric_list": MC2})
+
+
+def test_lm_eval_itself_has_the_same_from_the_exported_task(
+    stub: StubServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    suites.write_task_files(make_suite(project, mc2()), tmp_path / "tasks")
+    theirs = lm_eval_itself(tmp_path / "tasks", "colours", 0, chat=False)
+    ours = asyncio.run(outcomes(stub, spec_of(mc2())))
+    mean = sum(outcome.value for outcome in ours.values()) / len(ours)
+    assert theirs["results"]["colours"]["mc2,none"] == pytest.approx(mean, abs=1e-12)
 
 
 async def test_it_scores_the_probability_of_all_true_choices(stub: StubServer) -> None:

@@ -1,0 +1,163 @@
+"""Suites out of the European task set, their rows loaded from where the hub's data is."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evals import hub, suites
+from evals.euro.load import Loaded, load
+from evals.euro.references import Reference
+from evals.euro.tasks import PRESETS, WORDINGS, Task
+from evals.euro.write import everything, groups
+from evals.models import Suite
+from evals.storable import cleaned
+from portal.accounts.models import Project, User
+
+ORIGIN = "The European task set"
+TITLES = {
+    "arc": "ARC-Challenge", "leolm_arc": "ARC-Challenge (LeoLM)", "hellaswag": "HellaSwag",
+    "mmlu": "MMLU", "truthfulqa_mc1": "TruthfulQA mc1", "truthfulqa_mc2": "TruthfulQA mc2",
+    "belebele": "Belebele", "mgsm_direct": "MGSM", "mgsm_native_cot": "MGSM, step by step",
+    "xnli": "XNLI", "paws": "PAWS-X", "xcopa": "XCOPA", "xstorycloze": "XStoryCloze",
+    "gsm8k": "GSM8K",
+}  # fmt: skip
+DESCRIPTION = "Tasks of the European set as in docs/euro-tasks.md, preset {preset}."
+
+
+class Unknown(ValueError):
+    """There is no such language, family or wording in the set; the text names those there are."""
+
+
+def select(
+    languages: Sequence[str], families: Sequence[str] = (), wording: str = ""
+) -> list[Task | Reference]:
+    """The tasks of ``languages``, in their order.
+
+    Without ``families`` those five that the mean of a language counts; without ``wording`` the
+    fork's prompts and the true mc2. A family without that wording has the one it has.
+    """
+    tasks = [task for task in everything() if getattr(task, "in_portal", True)]
+    known = {
+        "language": {task.language for task in tasks},
+        "family": {task.family.name for task in tasks},
+        "wording": set(WORDINGS),
+    }
+    asked = {"language": languages, "family": families, "wording": [wording] if wording else []}
+    for field, values in asked.items():
+        if missing := [value for value in values if value not in known[field]]:
+            there = ", ".join(sorted(known[field]))
+            raise Unknown(f"There is no {field} {missing[0]!r} in the set. There are: {there}")
+    if not families:
+        named = {task.name: task for task in tasks}
+        suffix = f"_{wording}" if wording else ""
+        members = groups()
+        return [
+            named[name] for code in languages for name in members.get(f"euro_{code}{suffix}", [])
+        ]
+    return [
+        task
+        for code in languages
+        for family in families
+        for task in _worded(
+            [task for task in tasks if (task.language, task.family.name) == (code, family)], wording
+        )
+    ]
+
+
+def _worded(tasks: list[Task | Reference], wording: str) -> list[Task | Reference]:
+    fitting = [task for task in tasks if task.wording == (wording or "fork")]
+    if not wording:  # the fork's mc2 only where it is asked for
+        fitting = [task for task in fitting if not getattr(task, "argmax", False)]
+    return fitting or [task for task in tasks if task.wording == "upstream"] or tasks
+
+
+def install(
+    project: Project,
+    slug: str,
+    tasks: Sequence[Task | Reference],
+    *,
+    version: int = 1,
+    preset: str = "open-llm-v1",
+    mirror: Path | None = None,
+    report: Callable[[str], None] = lambda text: None,
+    by: User | None = None,
+) -> Suite:
+    """The suite ``slug`` of ``tasks`` in ``project``; loading takes minutes for large data sets.
+
+    ``report`` is told about each task. Every data set is looked up before the first is loaded.
+    Raises hub.OutOfReach, SuiteInvalid.
+    """
+    if not tasks:
+        raise suites.SuiteInvalid(f"{ORIGIN}: no task fits languages, families and wording.")
+    places = {repo: hub.find(repo, mirror) for repo in dict.fromkeys(task.repo for task in tasks)}
+    texts: dict[str, str] = {}
+    benchmarks = []
+    with tempfile.TemporaryDirectory(prefix="euro-") as folder:
+        for number, task in enumerate(tasks, start=1):
+            place = places[task.repo]
+            try:
+                found = load(task, preset, Path(folder), place.path, place.arguments)
+            except Exception as error:  # datasets, lm-eval and the hub each have their own
+                raise hub.OutOfReach(
+                    f"{task.name}: the data set {task.repo} cannot be loaded from {place.path} "
+                    f"({type(error).__name__}: {error})."
+                ) from error
+            benchmarks.append(_benchmark(task, found, place, texts))
+            left = f", {found.left_out} with an empty choice left out" if found.left_out else ""
+            report(f"{number} of {len(tasks)}: {task.name}, {len(found.rows)} questions{left}")
+    licences = sorted({place.licence for place in places.values() if place.licence})
+    entry = {
+        "slug": slug,
+        "version": version,
+        "name": f"Euro: {', '.join(dict.fromkeys(task.language for task in tasks))}",
+        "description": DESCRIPTION.format(preset=preset),
+        "licence": ", ".join(licences) if len(licences) < 4 else "several, see the benchmarks",
+        "tags": ["multilingual"],
+        "benchmarks": benchmarks,
+    }
+    return suites.add(project, entry, texts, ORIGIN, by=by)
+
+
+def _benchmark(
+    task: Task | Reference, found: Loaded, place: hub.Place, texts: dict[str, str]
+) -> dict[str, Any]:
+    """The entry of ``task``; its rows go into ``texts``."""
+    source = {
+        "repo": task.repo,
+        "config": found.config,
+        "split": found.split,
+        "revision": place.revision,
+        "licence": place.licence,
+        "url": f"https://huggingface.co/datasets/{task.repo}",
+    }
+    files = {"questions": found.rows} | ({"examples": found.examples} if found.examples else {})
+    for field, rows in files.items():
+        lines = (json.dumps(cleaned(row), ensure_ascii=False) for row in rows)
+        texts[f"{task.name}_{field}.jsonl"] = "".join(f"{line}\n" for line in lines)
+    return {
+        "name": task.name,
+        "title": f"{TITLES[task.family.name]} ({task.wording})",
+        "family": task.family.name,
+        "language": task.language,
+        "engine": "lm_eval",
+        "scoring": task.scoring,
+        "metric": task.metric,
+        "tags": [],
+        "options": {"num_fewshot": found.shots, "repeated_choices": True},
+        "source": {name: value for name, value in source.items() if value},
+        "task": found.task,
+        **({"cluster": "text"} if task.family.name == "belebele" else {}),
+        **{field: f"{task.name}_{field}.jsonl" for field in files},
+    }
+
+
+def default_slug(languages: Sequence[str], wording: str, preset: str) -> str:
+    """Such as ``euro-de-fr-native``."""
+    rest = [wording] if wording else []
+    return "-".join(
+        ["euro", *languages, *rest, *([preset] if preset != next(iter(PRESETS)) else [])]
+    )
