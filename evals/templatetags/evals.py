@@ -142,6 +142,8 @@ def figures(found: Figures | None) -> SafeString:
     if found.gap.p is not None:
         parts.append(f"{gettext('corrected')} p {p_value(found.gap.p)}")
     parts.append(f"n = {whole(found.n)}")
+    if found.clustered:
+        parts.append(gettext("counted by text"))
     pieces = format_html_join(" · ", '<span class="nowrap">{}</span>', ((p,) for p in parts))
     return format_html(
         '<span class="sub">{} {}</span><span class="sub">{}</span>',

@@ -417,3 +417,17 @@ def test_questions_on_one_text_count_as_one_finding(project: Project) -> None:
     assert not texts.figures.gap.real and texts.figures.clustered
     assert (alone.figures.discordant, texts.figures.discordant) == (10, 2)
     assert texts.score.high - texts.score.low > alone.score.high - alone.score.low
+
+
+def test_both_pages_say_where_questions_are_counted_by_text(
+    as_vera: Client, project: Project
+) -> None:
+    rows = [row | {"text": at // 5} for at, row in enumerate(choice_rows(20))]
+    suite = make_suite(project, choice(rows=rows, cluster="text"))
+    chosen = [make_candidate(project, name) for name in ("One", "Two")]
+    make_run(chosen[0], suite, {"colours": FIRST})
+    make_run(chosen[1], suite, {"colours": SECOND})
+    assert "counted by text" in as_vera.get(url(*chosen)).content.decode()
+    board = as_vera.get(reverse("evals:board", args=[suite.slug])).content.decode()
+    assert "Questions of 1 benchmark are counted by the text they belong to." in board
+    assert "bootstrap of whole texts" in board

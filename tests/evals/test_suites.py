@@ -204,3 +204,36 @@ def test_more_examples_than_there_are_cannot_be_asked_for(project: Project, tmp_
     entry = choice(examples="shots.jsonl", options={"num_fewshot": 2})
     with pytest.raises(suites.SuiteInvalid, match="only 1 examples"):
         suites.load(project, write_suite(tmp_path, [entry]))
+
+
+def by_text(count: int, of: int = 1) -> list[dict[str, Any]]:
+    """Questions of which ``of`` after each other share a text."""
+    rows = choice_rows(count)
+    return [row | {"text": {"number": at // of}} for at, row in enumerate(rows)]
+
+
+def test_questions_that_share_a_text_are_numbered_by_it(project: Project) -> None:
+    suite = make_suite(project, choice(rows=by_text(6, of=2), cluster="text"))
+    [benchmark] = suite.benchmarks.all()
+    assert suites.clusters(benchmark) == [0, 0, 1, 1, 2, 2]
+    assert suites.texts_of(benchmark, samples=5) is None  # a result from elsewhere
+
+
+def test_texts_of_one_question_each_change_nothing(project: Project) -> None:
+    suite = make_suite(project, choice(rows=by_text(6), cluster="text"))
+    [benchmark] = suite.benchmarks.all()
+    assert benchmark.cluster == "text" and suites.clusters(benchmark) is None
+
+
+def test_a_question_without_its_text_is_refused(project: Project, tmp_path: Path) -> None:
+    rows = [*by_text(3), choice_rows(1)[0]]
+    write_suite(tmp_path, [choice(rows=rows, cluster="text")])
+    assert "question 4 has no field 'text'" in refusal(project, tmp_path)
+
+
+@pytest.mark.parametrize("name", [["text"], 7, "x" * 81])
+def test_a_cluster_that_is_no_name_of_a_field_is_refused(
+    project: Project, tmp_path: Path, name: Any
+) -> None:
+    write_suite(tmp_path, [choice(cluster=name)])
+    assert "benchmarks[0].cluster is" in refusal(project, tmp_path)
