@@ -23,9 +23,9 @@ def loglikelihood(context: str, continuation: str) -> float:
 
 
 async def test_it_scores_a_choice_by_the_log_likelihood_of_each_option(stub: StubServer) -> None:
-    rows = choice_rows(8)
+    rows = choice_rows(24)
     found = await outcomes(stub, spec_of(choice(rows=rows)))
-    assert sorted(found) == list(range(8))
+    assert sorted(found) == list(range(24))
     for doc_id, outcome in found.items():
         row = rows[doc_id]
         assert outcome.prompt == f"Question: {row['question']}\nAnswer:"
