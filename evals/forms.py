@@ -247,20 +247,34 @@ class ChosenField(forms.ModelMultipleChoiceField):
         return super()._check_values(value)
 
 
+class FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One or several files, together within the size of an import."""
+
+    widget = FilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        files = data if isinstance(data, list | tuple) else [data]
+        found = [super(FilesField, self).clean(file, initial) for file in files or [None]]
+        if sum(file.size for file in found) > MOST_BYTES:
+            said = {"name": found[0].name, "size": MOST_BYTES >> 20}
+            raise forms.ValidationError(words.TOO_LARGE % said)
+        return found
+
+
 class ImportForm(forms.Form):
-    """A file with results of others."""
+    """Files with results of others."""
 
-    file = forms.FileField(
-        label=_("File"),
-        help_text=_("EuroEval's result file (JSON lines), or a board as CSV in UTF-8."),
+    file = FilesField(
+        label=_("Files"),
+        help_text=_(
+            "lm-eval's results_….json with its samples_….jsonl (or a zip of them), EuroEval's "
+            "result file (JSON lines), or a board as CSV in UTF-8."
+        ),
     )
-
-    def clean_file(self) -> Any:
-        file = self.cleaned_data["file"]
-        if file.size > MOST_BYTES:
-            size = MOST_BYTES >> 20
-            raise forms.ValidationError(words.TOO_LARGE % {"name": file.name, "size": size})
-        return file
 
 
 class SourceForm(forms.Form):

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from django.db import transaction
 from django.utils import timezone
 
 from evals import words
-from evals.formats import boards, euroeval
-from evals.formats.given import Fault, Result, Unusable, bounded
+from evals.formats import boards, euroeval, lm_eval_reader
+from evals.formats.given import Fault, Result, Unusable, bounded, loads
 from evals.models import ExternalResult, Import, ImportedFile
 from evals.models.imports import Kind
 from portal.accounts import audit
 from portal.accounts.models import Project, User
 
-MOST_BYTES = 64 * 1024 * 1024  # of one file
+MOST_BYTES = 64 * 1024 * 1024  # of all files of an import
+MOST_FILES = 500
 MOST_RESULTS = 100_000
 SHOWN = 20  # results of a preview
 SHOWN_FAULTS = 100
@@ -30,6 +35,19 @@ PREVIEW = timedelta(days=1)  # how long files wait to be confirmed
 
 class ImportRefused(ValueError):
     """Nothing was taken in; the text says what to put right."""
+
+
+class File(NamedTuple):
+    name: str
+    content: bytes
+
+
+class Samples(NamedTuple):
+    """How many records the samples file of ``task`` has, and how many cannot be used."""
+
+    task: str
+    records: int
+    faults: int
 
 
 class Preview(NamedTuple):
@@ -43,33 +61,38 @@ class Preview(NamedTuple):
     benchmarks: list[str]
     engines: list[str]
     columns: list[tuple[str, str, list[str]]]
+    samples: list[Samples]
 
 
 @transaction.atomic
-def receive(project: Project, name: str, content: bytes, *, by: User | None = None) -> Import:
-    """The file ``name`` as a preview, or the import that holds the same bytes already.
+def receive(project: Project, files: Iterable[File], *, by: User | None = None) -> Import:
+    """``files`` as a preview, or the import that holds the same bytes already.
 
-    Raises ImportRefused for a file that is empty or too large. Previews that nobody confirmed
-    within a day are dropped.
+    Of lm-eval one results file with its samples files, or a zip of them; of others one file.
+    Raises ImportRefused for files that are empty, too large or do not belong together.
+    Previews that nobody confirmed within a day are dropped.
     """
-    if len(content) > MOST_BYTES:
-        raise ImportRefused(words.TOO_LARGE % {"name": _name(name), "size": MOST_BYTES >> 20})
-    if not content.strip():
+    files = [member for file in files for member in _members(file)]
+    if sum(len(file.content) for file in files) > MOST_BYTES:
+        raise ImportRefused(_too_large(files[0].name))
+    if not any(file.content.strip() for file in files):
         raise ImportRefused(str(words.FAULTS["empty"]))
+    kind = _kind(files)
     old = Import.objects.filter(confirmed_at=None, created_at__lt=timezone.now() - PREVIEW)
     old.delete()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(b"\0".join(sorted(file.content for file in files))).hexdigest()
     mine = Import.objects.in_project(project).filter(sha256=digest).order_by("-confirmed_at")
     if known := mine.filter(confirmed_at__isnull=False).first() or mine.first():
         return known
-    found = Import.objects.create(
-        project=project, kind=_kind(content), sha256=digest, created_by=by
-    )
-    ImportedFile.objects.create(
-        source=found,
-        name=_name(name),
-        packed=gzip.compress(content, mtime=0),
-        size=len(content),
+    found = Import.objects.create(project=project, kind=kind, sha256=digest, created_by=by)
+    ImportedFile.objects.bulk_create(
+        ImportedFile(
+            source=found,
+            name=_name(file.name),
+            packed=gzip.compress(file.content, mtime=0),
+            size=len(file.content),
+        )
+        for file in files
     )
     return found
 
@@ -98,7 +121,39 @@ def preview(found: Import, roles: Mapping[str, str] | None = None) -> Preview:
         *([*dict.fromkeys(getattr(r, name) for r in results)] for name in ("model", "benchmark")),
         [*dict.fromkeys(result.engine for result in results if result.engine)],
         columns,
+        [_counted(file) for file in found.files.all() if lm_eval_reader.task_of(file.name)],
     )
+
+
+def samples(
+    found: Import, task: str, start: int, count: int
+) -> list[lm_eval_reader.Sample | Fault]:
+    """Records of the samples file of ``task``, read from the file as it came."""
+    for file in found.files.all():
+        if lm_eval_reader.task_of(file.name) == task:
+            with file.open() as opened:
+                return list(islice(lm_eval_reader.samples(bounded(opened)), start, start + count))
+    return []
+
+
+def _counted(file: ImportedFile) -> Samples:
+    with file.open() as opened:
+        good = [isinstance(each, Fault) for each in lm_eval_reader.samples(bounded(opened))]
+    return Samples(lm_eval_reader.task_of(file.name), len(good), sum(good))
+
+
+def archive(found: Import) -> IO[bytes]:
+    """The files as they came, in a zip when they are several."""
+    files = list(found.files.all())
+    if len(files) == 1:
+        return files[0].open()
+    made: IO[bytes] = TemporaryFile()  # noqa: SIM115 - the reader closes it
+    with ZipFile(made, "w", ZIP_DEFLATED) as into:
+        for file in files:
+            with file.open() as opened:
+                into.writestr(file.name, opened.read())
+    made.seek(0)
+    return made
 
 
 @transaction.atomic
@@ -150,12 +205,67 @@ def remove(found: Import, *, by: User | None = None) -> None:
     found.delete()
 
 
-def _kind(content: bytes) -> str:
-    """JSON lines start with a brace; anything else is a table."""
+def _members(file: File) -> Iterator[File]:
+    """``file``, or what is in it when it is a zip; names lead nowhere, for nothing is unpacked."""
+    if len(file.content) > MOST_BYTES:
+        raise ImportRefused(_too_large(file.name))
+    if not file.content.startswith(b"PK\x03\x04"):
+        yield file
+        return
+    left = MOST_BYTES
+    try:
+        with ZipFile(io.BytesIO(file.content)) as packed:
+            for info in packed.infolist()[:MOST_FILES]:
+                if info.is_dir():
+                    continue
+                with packed.open(info) as opened:
+                    content = opened.read(left + 1)
+                left -= len(content)
+                if left < 0:
+                    raise ImportRefused(_too_large(file.name))
+                yield File(info.filename, content)
+    except (
+        BadZipFile,
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        if isinstance(error, ImportRefused):
+            raise
+        raise ImportRefused(words.NO_ARCHIVE % {"name": _name(file.name)}) from error
+
+
+def _too_large(name: str) -> str:
+    return words.TOO_LARGE % {"name": _name(name), "size": MOST_BYTES >> 20}
+
+
+def _results(content: bytes) -> dict[str, Any] | None:
+    """The content of lm-eval's results file; None when it is none."""
+    try:
+        found = loads(content)
+    except Unusable:
+        return None
+    return found if lm_eval_reader.is_results(found) else None
+
+
+def _kind(files: Sequence[File]) -> str:
+    """JSON lines start with a brace, unless all is one JSON; anything else is a table."""
+    samples = [file for file in files if lm_eval_reader.task_of(_name(file.name))]
+    others = [file for file in files if file not in samples]
+    if len(others) == 1 and _results(others[0].content) is not None:
+        return Kind.LM_EVAL
+    if samples or len(files) > 1:
+        raise ImportRefused(str(words.SEVERAL))
+    content = files[0].content
     return Kind.EUROEVAL if content.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] == b"{" else Kind.BOARD
 
 
 def _read(found: Import, roles: Mapping[str, str]) -> Iterator[Result | Fault]:
+    if found.kind == Kind.LM_EVAL:
+        yield from lm_eval_reader.totals(results_of(found))
+        return
     if found.kind == Kind.EUROEVAL:
         with found.files.get().open() as file:
             yield from euroeval.read(bounded(file))
@@ -165,6 +275,15 @@ def _read(found: Import, roles: Mapping[str, str]) -> Iterator[Result | Fault]:
         yield from wrong
     else:
         yield from boards.read(table, roles)
+
+
+def results_of(found: Import) -> dict[str, Any]:
+    """The content of the results file of lm-eval."""
+    for file in found.files.all():
+        if not lm_eval_reader.task_of(file.name):
+            with file.open() as opened:
+                return _results(opened.read()) or {}
+    return {}
 
 
 def _table(found: Import) -> boards.Table:

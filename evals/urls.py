@@ -53,6 +53,7 @@ urlpatterns = [
     path("external/import/<int:pk>/", imports.detail, name="import"),
     path("external/import/<int:pk>/confirm/", imports.confirm, name="import_confirm"),
     path("external/import/<int:pk>/file/", imports.file, name="import_file"),
+    path("external/import/<int:pk>/samples/", imports.samples, name="import_samples"),
     path("external/import/<int:pk>/delete/", imports.remove, name="import_remove"),
     path("leaderboard/", leaderboard.index, name="leaderboard"),
     path("leaderboard/<slug:slug>/", leaderboard.detail, name="board"),

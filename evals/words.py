@@ -164,6 +164,7 @@ SPREADS = {
         "95 % half-width of the mean of resamplings of the same questions; narrower than the "
         "sampling error"
     ),
+    "stderr": gettext_lazy("standard error"),
     "told": gettext_lazy("interval as the source tells it"),
 }
 
@@ -173,6 +174,8 @@ def fault(found: Any) -> str:
     return str(FAULTS[found.code]) % {"field": found.field, "value": found.value}
 
 
+NO_ARCHIVE = gettext_lazy("%(name)s is no zip archive that can be read.")
+SEVERAL = gettext_lazy("Several files belong together only when one is lm-eval's results_….json.")
 TOO_LARGE = gettext_lazy("%(name)s is larger than %(size)s MiB. Split it.")
 SOURCE_NEEDED = gettext_lazy("A board needs its source and its date.")
 NOTHING_FOUND = gettext_lazy("Nothing in the file could be used as a result.")

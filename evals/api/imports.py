@@ -24,7 +24,7 @@ router = Router(tags=["External results"])
 class NewImport(Given):
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["results.jsonl"])]
     content: Annotated[str, Field(min_length=1)] = Field(
-        description="The file as text: EuroEval's JSON lines, or a board as CSV."
+        description="The file as text: lm-eval's results, EuroEval's JSON lines, or a board."
     )
     source: Annotated[str, Field(max_length=200)] = Field("", description="A board needs it.")
     url: Annotated[str, Field(max_length=500)] = Field("", description="Kept as text.")
@@ -38,7 +38,7 @@ class NewImport(Given):
 
 class ImportOut(Schema):
     id: int
-    kind: Literal["euroeval", "board"]
+    kind: Literal["lm_eval", "euroeval", "board"]
     source: str
     url: str
     dated: date | None
@@ -79,7 +79,9 @@ def create(request: HttpRequest, data: NewImport) -> Status:
     """Keep the results in a file; 200 when the same file is there already."""
     by = request.caller.user
     try:
-        found = imports.receive(request.project, data.name, data.content.encode(), by=by)
+        found = imports.receive(
+            request.project, [imports.File(data.name, data.content.encode())], by=by
+        )
         before = found.confirmed_at
         found = imports.confirm(
             found, source=data.source, url=data.url, dated=data.dated, roles=data.columns, by=by

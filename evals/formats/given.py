@@ -52,7 +52,7 @@ class Result:
 
 
 # What a spread or an interval is. The sentences stand in evals.words.
-SPREADS = ("resampling", "told")
+SPREADS = ("resampling", "stderr", "told")
 
 
 class Unusable(ValueError):
@@ -60,7 +60,7 @@ class Unusable(ValueError):
 
     def __init__(self, code: str, field: str = "", value: object = "") -> None:
         super().__init__(code, field, value)
-        self.code, self.field, self.value = code, field, str(value)[:200]
+        self.code, self.field, self.value = code, _whole(field[:200]), _whole(str(value)[:200])
 
     def at(self, line: int) -> Fault:
         return Fault(line, self.code, self.field, self.value)
@@ -163,6 +163,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise Unusable("twice", value=twice)
     return found
+
+
+def _whole(said: str) -> str:
+    """Without half characters, which no page can show."""
+    return said.encode("utf-8", "replace").decode()
 
 
 def _is_odd(value: str) -> bool:

@@ -76,10 +76,9 @@ def totals(found: dict[str, Any]) -> Iterator[Result | Fault]:
             if not isinstance(row, dict):
                 raise Unusable("wrong", f"results.{task}"[:80], repr(row))
             named = text({"task": task}, "task")
-            shots = (found.get("n-shot") or {}).get(task)
+            shots = _inner(found, "n-shot").get(task)
             few = shots > 0 if isinstance(shots, int) else None
-            counts = (found.get("n-samples") or {}).get(task)
-            samples = counts.get("effective") if isinstance(counts, dict) else None
+            samples = _inner(_inner(found, "n-samples"), task).get("effective")
             known = isinstance(samples, int) and 0 <= samples < 2**31
             yield from _metrics(
                 named, row, facts | {"few_shot": few, "samples": samples if known else None}
@@ -111,12 +110,16 @@ def _metrics(task: str, row: dict[str, Any], facts: dict[str, Any]) -> Iterator[
 def _model(found: dict[str, Any]) -> str:
     if name := text(found, "model_name", needed=False):
         return name
-    config = found.get("config") or {}
-    given = config.get("model_args") if isinstance(config, dict) else ""
-    told = re.search(
-        r"(?:^|,)(?:pretrained|model)=([^,]+)", given if isinstance(given, str) else ""
-    )
+    config = _inner(found, "config")
+    given = config.get("model_args")
+    given = given if isinstance(given, str) else ""
+    told = re.search(r"(?:^|,)(?:pretrained|model)=([^,]+)", given)
     return text({"model": told[1] if told else config.get("model")}, "model")
+
+
+def _inner(found: dict[str, Any], name: str) -> dict[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _date(value: Any) -> str:

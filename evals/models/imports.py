@@ -16,6 +16,7 @@ from portal.accounts.models import Project
 class Kind(models.TextChoices):
     """What the files are."""
 
+    LM_EVAL = "lm_eval", _("lm-eval")
     EUROEVAL = "euroeval", _("EuroEval")
     BOARD = "board", _("Board as CSV")
 

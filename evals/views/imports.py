@@ -11,12 +11,14 @@ from django.views.decorators.http import require_POST
 
 from evals import imports, tables, words
 from evals.formats import boards
+from evals.formats.given import Fault
 from evals.forms import ImportForm, SourceForm
 from evals.models import ExternalResult, Import, ImportedFile
+from evals.storable import cleaned
 from portal.accounts.models import Role
 from portal.accounts.permissions import may, require
 from portal.ui import downloads
-from portal.ui.tables import paged
+from portal.ui.tables import PER_PAGE, paged
 
 COMMAND = "manage.py results import"
 
@@ -70,9 +72,9 @@ def _at_once(found: Any, kept: list[Import]) -> Any:
 def create(request: HttpRequest) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        file = form.cleaned_data["file"]
+        files = [imports.File(file.name, file.read()) for file in form.cleaned_data["file"]]
         try:
-            found = imports.receive(request.project, file.name, file.read(), by=request.user)
+            found = imports.receive(request.project, files, by=request.user)
         except imports.ImportRefused as error:
             form.add_error("file", str(error))
         else:
@@ -132,11 +134,33 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
 def file(request: HttpRequest, pk: int) -> HttpResponse:
     """The file as it came."""
     found = get_import(request, pk)
-    kept = found.files.get()
+    names = [kept.name for kept in found.files.all()]
+    name = names[0] if len(names) == 1 else f"import-{found.pk}.zip"
     return downloads.Download(
-        kept.open(), as_attachment=True, filename=kept.name,
+        imports.archive(found), as_attachment=True, filename=name,
         content_type="application/octet-stream",
     )  # fmt: skip
+
+
+@require(Role.VIEWER)
+def samples(request: HttpRequest, pk: int) -> HttpResponse:
+    """Records of a samples file, read from the file as it came."""
+    found = get_import(request, pk)
+    task, given = request.GET.get("task", ""), request.GET.get("page", "1")
+    number = int(given) if given.isdecimal() and len(given) < 7 and int(given) else 1
+    rows = imports.samples(found, task, (number - 1) * PER_PAGE, PER_PAGE + 1)
+    context = {
+        "found": found,
+        "task": task,
+        "rows": [
+            {"fault": words.fault(row), "line": row.line} if isinstance(row, Fault)
+            else cleaned(vars(row))
+            for row in rows[:PER_PAGE]
+        ],
+        "before": number - 1,
+        "after": number + 1 if len(rows) > PER_PAGE else 0,
+    }  # fmt: skip
+    return render(request, "evals/imports/samples.html", context)
 
 
 @require_POST

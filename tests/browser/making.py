@@ -98,8 +98,10 @@ def make_team() -> Team:
     _reset, password = invitations.password_link(project, people["vera"], by=alice)
     part = run.parts.get(benchmark__name="knowledge_de")
     sample = part.samples.filter(error="").first()
-    board = imports.receive(project, "board.csv", BOARD, by=erik)
-    preview = imports.receive(project, "other-board.csv", BOARD + b"Oak;12,3.4;x\n", by=erik)
+    board = imports.receive(project, [imports.File("board.csv", BOARD)], by=erik)
+    preview = imports.receive(
+        project, [imports.File("other.csv", BOARD + b"Oak;12,3.4;x\n")], by=erik
+    )
     imports.confirm(
         board, source="A board", url="https://board.example/2026", dated=date(2026, 1, 2), by=erik
     )

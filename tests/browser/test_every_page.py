@@ -290,6 +290,9 @@ PAGES: dict[str, list[Look]] = {
     ],
     "evals:external": [Look("external"), Look("external-empty", "/external/", who="nina")],
     "evals:import_new": [Look("import")],
+    "evals:import_samples": [
+        Look("import-samples", at("evals:import_samples", pk=lambda team: team.board))
+    ],
     "evals:import": [
         Look("import-kept", at("evals:import", pk=lambda team: team.board)),
         Look("import-look", at("evals:import", pk=lambda team: team.preview)),

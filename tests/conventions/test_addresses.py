@@ -125,6 +125,7 @@ ADDRESSES = {
     "evals:import": of(Role.VIEWER, "kept"),
     "evals:import_confirm": post(Role.ENGINEER, "kept"),
     "evals:import_file": of(Role.VIEWER, "kept"),
+    "evals:import_samples": of(Role.VIEWER, "kept"),
     "evals:import_remove": post(Role.ENGINEER, "kept"),
     "evals:leaderboard": Address(Role.VIEWER),
     "evals:board": of(Role.VIEWER, "slug"),

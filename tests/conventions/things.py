@@ -74,7 +74,7 @@ def make_things(project: Project) -> Things:
     question = KeptQuestion.objects.create(project=project, messages=[], answer="!")
     board = SavedBoard.objects.create(project=project, slug="mine", name="Mine")
     board.suites.add(suite)
-    ranks = imports.receive(project, "board.csv", b"model,Elo\nAlder-7B,1200\n")
+    ranks = imports.receive(project, [imports.File("board.csv", b"model,Elo\nAlder-7B,1200\n")])
     kept = imports.confirm(ranks, source="A board", dated=date(2026, 1, 2))
     waiting = WaitingPack.objects.create(project=project, name="a.zip", content=packed())
     trusted = TrustedKey.objects.create(project=project, name="Munich", public_key="A" * 43 + "=")

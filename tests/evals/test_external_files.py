@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evals.formats import boards, euroeval
 from evals.formats.given import LONGEST_LINE, Fault, Result, bounded
 
+PATIENT = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 OLD = {
     "dataset": "germeval", "task": "ner", "dataset_languages": ["de"], "model": "some/model",
     "results": {
@@ -132,6 +133,7 @@ def test_a_huge_line_is_refused_and_the_next_is_read() -> None:
     assert (fault.code, len(rest)) == ("too_long", 2)
 
 
+@PATIENT
 @given(st.dictionaries(st.text(max_size=8), st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -175,6 +177,7 @@ FIGURE = st.floats(-1e6, 1e6)
 NAME = st.text("abcÄ ;,\"'=", min_size=1, max_size=8).filter(lambda name: name.strip() == name)
 
 
+@PATIENT
 @given(st.lists(st.tuples(NAME, FIGURE), min_size=1, max_size=8))
 def test_any_board_that_is_written_is_read(rows: list[tuple[str, float]]) -> None:
     import csv

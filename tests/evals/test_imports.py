@@ -128,7 +128,7 @@ def test_a_file_that_is_too_large_is_refused(
 ) -> None:
     monkeypatch.setattr(imports, "MOST_BYTES", 10)
     with pytest.raises(imports.ImportRefused, match=r"x\.csv"):
-        imports.receive(project, "x.csv", b"a" * 11)
+        imports.receive(project, [imports.File("x.csv", b"a" * 11)])
 
 
 def test_the_command_imports_and_names_lines(

@@ -16,7 +16,7 @@ from portal.accounts.people import default_project
 
 
 class Command(BaseCommand):
-    help = "Import result files: EuroEval (JSON lines), or boards of others as CSV."
+    help = "Import one result: lm-eval (results and samples files), EuroEval, or a board as CSV."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("verb", choices=["import"])
@@ -38,17 +38,18 @@ class Command(BaseCommand):
         project = self._project(options["project"])
         roles = dict(each.rpartition("=")[::2] for each in options["column"]) or None
         source, url, dated = (options[name] for name in ("source", "url", "date"))
-        for path in files:
-            try:
-                found = imports.receive(project, path.name, _content(path))
-                self._tell(path, found, roles)
-                if look and not found.confirmed_at:
-                    imports.remove(found)
-                elif not look:
-                    imports.confirm(found, source=source, url=url, dated=dated, roles=roles)
-                    self.stdout.write(f"{path.name}: kept as {found.get_absolute_url()}")
-            except imports.ImportRefused as error:
-                raise CommandError(f"{path.name}: {error}") from error
+        path = files[0]
+        given = [imports.File(each.name, _content(each)) for each in files]
+        try:
+            found = imports.receive(project, given)
+            self._tell(path, found, roles)
+            if look and not found.confirmed_at:
+                imports.remove(found)
+            elif not look:
+                imports.confirm(found, source=source, url=url, dated=dated, roles=roles)
+                self.stdout.write(f"{path.name}: kept as {found.get_absolute_url()}")
+        except imports.ImportRefused as error:
+            raise CommandError(f"{path.name}: {error}") from error
 
     def _tell(self, path: Path, found: Import, roles: dict[str, str] | None) -> None:
         seen = imports.preview(found, roles)
