@@ -26,7 +26,7 @@ REASON_LIMIT = 500
 # Kinds of failure that say the server is away, not that it dislikes one prompt.
 SERVER_AWAY = {"connection", "timeout", "rate limited", "server error", "unauthorised"}
 # Those that pass by themselves: such a sample is asked once more at the end.
-PASSING = {"connection", "rate limited", "server error"}
+PASSING = {"connection", "rate limited", "server error", "malformed reply"}
 GONE = gettext_noop("Too many samples failed in a row. The server's last error:")
 AWAY = gettext_noop("The server has not come back in time. Resume the run when it answers again.")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -104,6 +105,33 @@ def redis(port: int | None = None) -> Iterator[str]:
         finally:
             process.terminate()
             _end(process)
+
+
+@contextmanager
+def stopped(pid: int, how: signal.Signals, argv: list[str] | None = None) -> Iterator[None]:
+    """The process ``pid`` ended by the signal ``how``; started again when the block ends.
+
+    ``argv`` is for programs that write another title over theirs. What is started dies with
+    this thread.
+    """
+    proc = Path(f"/proc/{pid}")
+    argv = argv or proc.joinpath("cmdline").read_bytes().decode().rstrip("\0").split("\0")
+    folder, owner = os.readlink(proc / "cwd"), proc.stat().st_uid
+    os.kill(pid, how)
+    wait_until(lambda: not _lives(proc), f"process {pid} ends")
+    yield
+    with Path(folder, "log").open("ab") as log:
+        subprocess.Popen(
+            argv, stdout=log, stderr=log, user=owner if os.geteuid() == 0 else None, cwd=folder,
+            start_new_session=True, preexec_fn=dies_with(os.getpid()),
+        )  # fmt: skip
+
+
+def _lives(proc: Path) -> bool:
+    try:
+        return ") Z" not in proc.joinpath("stat").read_text()
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,13 @@ class Transport:
             return json.loads(raw)
         except (ValueError, RecursionError):
             said = "an HTML page" if raw.lstrip()[:1] == b"<" else "no valid JSON"
-        raise self._error(Kind.MALFORMED, f"the server answers {said}", status=status, raw=raw)
+        raise self._error(
+            Kind.MALFORMED,
+            f"the server answers {said}",
+            status=status,
+            retryable=raw[:1] == b"{",  # cut off on its way
+            raw=raw,
+        )
 
     def _refusal(self, status: int, raw: bytes, retry_after: str | None) -> LLMError:
         # The key goes before anything is cut: half a key is no longer found.

@@ -37,7 +37,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Faults:
-    """How to fail. ``kind``: an HTTP status, "drop" (connection) or "hang" (no answer).
+    """How to fail. ``kind``: an HTTP status, "drop" (connection), "hang" (no answer), "stall"
+    (half an answer, then nothing) or "cut" (half an answer as if it were a whole one).
 
     ``every``: each k-th request; ``after``: all beyond the first k; ``match``: requests whose
     text holds this word. ``retry_after`` is sent with it; ``delay`` in seconds comes before
@@ -100,7 +101,7 @@ class Stub:
         found = tokens((await request.json())["prompt"])
         return web.json_response({"count": len(found), "tokens": list(range(len(found)))})
 
-    async def completions(self, request: web.Request) -> web.Response:
+    async def completions(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
         if failure := await self._begin(request, prompts):
@@ -189,7 +190,7 @@ class Stub:
         self.forget()
         return web.json_response({})
 
-    async def _begin(self, request: web.Request, texts: list[str]) -> web.Response | None:
+    async def _begin(self, request: web.Request, texts: list[str]) -> web.StreamResponse | None:
         """Count the request; a response when it is one of those that fail."""
         self.requests += 1
         self.texts.update(texts)
@@ -209,6 +210,8 @@ class Stub:
                 return None
             if faults.kind == "hang":
                 await asyncio.sleep(3600)
+            if faults.kind in ("stall", "cut"):
+                return await _half(request, stall=faults.kind == "stall")
             if faults.kind == "drop":
                 assert request.transport
                 request.transport.abort()
@@ -263,6 +266,19 @@ class Stub:
         }
         # ASCII escapes, so that lone surrogates get through as from real servers.
         return web.json_response({"model": MODEL, **body, "usage": usage})
+
+
+async def _half(request: web.Request, *, stall: bool) -> web.StreamResponse:
+    """Half a JSON text; after it nothing comes for an hour, or the answer ends as it should."""
+    half = b'{"object": "text_completion", "choices": [{"index": 0, "text": " re'
+    if not stall:
+        return web.Response(body=half, content_type="application/json")
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = 2 * len(half)
+    await response.prepare(request)
+    await response.write(half)
+    await asyncio.sleep(3600)
+    return response
 
 
 async def _say(response: web.StreamResponse, chunk: dict[str, Any]) -> None:
