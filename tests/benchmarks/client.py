@@ -55,24 +55,20 @@ class Bench:
         self.folder, self.server, self.tokenizer, self.model = folder, server, tokenizer, model
         self.borrowed = borrowed(folder / "borrowed")
 
-    def lm_eval(
-        self, documents: int, batch_size: int = 1, scoring: str = "options", concurrency: int = 64
-    ) -> Cost:
+    def lm_eval(self, documents: int, batch_size: int = 1, **asked: Any) -> Cost:
         return self._child(
             "client_lm_eval",
             {"PYTHONPATH": str(self.borrowed), "HF_HUB_OFFLINE": "1"},
             *("--tokenizer", str(self.tokenizer), "--batch-size", str(batch_size)),
-            *("--scoring", scoring, "--documents", str(documents)),
-            *("--concurrency", str(concurrency)),
+            *how(documents, **asked),
         )
 
-    def portal(self, documents: int, scoring: str = "options", concurrency: int = 64) -> Cost:
+    def portal(self, documents: int, **asked: Any) -> Cost:
         with tempfile.TemporaryDirectory(dir=self.folder) as data:
             return self._child(
                 "client_portal",
                 {"PORTAL_DATA_DIR": data, "DATABASE_URL": ""},
-                *("--scoring", scoring, "--documents", str(documents)),
-                *("--concurrency", str(concurrency)),
+                *how(documents, **asked),
             )
 
     def _child(self, name: str, extra: dict[str, str], *arguments: str) -> Cost:
@@ -91,6 +87,14 @@ class Bench:
         root = self.server.removesuffix("/v1")
         with urllib.request.urlopen(f"{root}/asked") as reply:
             return int(json.load(reply)["requests"])
+
+
+def how(
+    documents: int, scoring: str = "options", concurrency: int = CONCURRENCY, seed: int = 4
+) -> list[str]:
+    """What either client is told to ask: other questions for each ``seed``."""
+    told = {"scoring": scoring, "documents": documents, "concurrency": concurrency, "seed": seed}
+    return [word for name, value in told.items() for word in (f"--{name}", str(value))]
 
 
 def python() -> Path:
@@ -155,7 +159,7 @@ def measure(size: Size, say: Callable[[str], object]) -> dict[str, Any]:
             "lm_eval": lambda: bench.lm_eval(size.documents),
             "lm_eval_list": lambda: bench.lm_eval(size.documents, LIST),
             "portal": lambda: bench.portal(size.documents),
-            "portal_letter": lambda: bench.portal(size.documents, "letter"),
+            "portal_letter": lambda: bench.portal(size.documents, scoring="letter"),
         }
         costs: dict[str, list[Cost]] = {name: [] for name in clients}
         asked: dict[str, int] = {}

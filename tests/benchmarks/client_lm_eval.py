@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--documents", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--scoring", choices=("options", "letter"), default="options")
@@ -44,7 +45,7 @@ def main() -> None:
             return found
 
     with tempfile.TemporaryDirectory() as folder:
-        name = write_task(Path(folder), given.scoring, given.documents)
+        name = write_task(Path(folder), given.scoring, given.documents, given.seed)
         manager = TaskManager(include_path=folder, include_defaults=False)
         lm = Metered(
             base_url=f"{given.url}/completions",
@@ -64,9 +65,9 @@ def main() -> None:
     print(json.dumps({**spent, **client_cost, "peak_mb": peak_mb(), "acc": accuracy}))
 
 
-def write_task(folder: Path, scoring: str, documents: int) -> str:
+def write_task(folder: Path, scoring: str, documents: int, seed: int) -> str:
     """The benchmark as lm-eval's own command would be given it."""
-    asked = entry(scoring, documents)
+    asked = entry(scoring, documents, seed)
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in asked["rows"]))
     task = {

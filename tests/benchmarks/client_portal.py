@@ -11,6 +11,8 @@ import os
 
 import django
 
+INSTANT = "instant"  # the model of the server that answers at once
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -18,6 +20,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--scoring", choices=("options", "letter"), required=True)
     parser.add_argument("--documents", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=64)
     given = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
@@ -25,8 +28,8 @@ def main() -> None:
 
     from django.core.management import call_command
 
-    from evals import runs
-    from evals.models import Candidate, Endpoint, Part, Sample
+    from evals import candidates, runs
+    from evals.models import Candidate, Endpoint, Part, Probe, Sample
     from portal.accounts.models import Project
     from tests.benchmarks.cost import metered, peak_mb
     from tests.benchmarks.questions import entry
@@ -35,12 +38,18 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     project, _ = Project.objects.get_or_create(name="Bench")
-    suite = make_suite(project, entry(given.scoring, given.documents))
+    suite = make_suite(project, entry(given.scoring, given.documents, given.seed))
     candidate: Candidate = make_candidate(project, "Bench", given.url)
     Endpoint.objects.filter(candidate=candidate).update(
         served_model=given.model, concurrency=given.concurrency
     )
-    candidate.refresh_from_db()
+    candidate = Candidate.objects.get(pk=candidate.pk)
+    if given.model != INSTANT:  # a real server is checked before, not within what is measured
+        probe = candidates.check(candidate.endpoint)
+        held = jobs.claim(Probe, probe.pk)
+        assert held is not None
+        jobs.perform(held, candidates.run_check)
+        candidate = Candidate.objects.get(pk=candidate.pk)
     run = runs.start(candidate, suite)
     # The time of imports is not the run's.
     import datasets  # noqa: F401

@@ -15,8 +15,8 @@ WORDS_IN_PASSAGE = 26  # about 117 tokens a prompt, with the question and the ch
 METRICS = ("acc", "acc_norm")
 
 
-def rows(count: int) -> list[dict[str, Any]]:
-    rng = random.Random(4)
+def rows(count: int, seed: int) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
     return [
         {
             "passage": " ".join(rng.choices(WORDS, k=WORDS_IN_PASSAGE)),
@@ -32,7 +32,7 @@ def _pairs(rng: random.Random) -> list[list[str]]:
     return [words[at : at + 2] for at in range(0, 8, 2)]
 
 
-def entry(scoring: str, count: int) -> dict[str, Any]:
+def entry(scoring: str, count: int, seed: int) -> dict[str, Any]:
     """The entry of a suite file that asks ``count`` of them by ``scoring``, rows under "rows"."""
     letters = scoring == "letter"
     listed = "{% for c in choices %}\n{{'ABCD'[loop.index0]}}. {{c}}{% endfor %}"
@@ -45,7 +45,7 @@ def entry(scoring: str, count: int) -> dict[str, Any]:
         "engine": "lm_eval",
         "scoring": scoring,
         "metric": "acc",
-        "rows": rows(count),
+        "rows": rows(count, seed),
         "options": {"num_fewshot": 0},
         "task": {
             "output_type": "multiple_choice",

@@ -18,7 +18,7 @@ def test_both_clients_ask_the_instant_server_and_find_the_same(tmp_path: Path) -
         theirs, their_requests = bench.lm_eval(12), bench.requests()
         ours, our_requests = bench.portal(12), bench.requests() - their_requests
         letters, letter_requests = (
-            bench.portal(12, "letter"),
+            bench.portal(12, scoring="letter"),
             bench.requests() - their_requests - our_requests,
         )
     assert ours["acc"] == theirs["acc"]
