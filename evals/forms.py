@@ -12,7 +12,7 @@ from django.db.models import BigIntegerField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from evals import candidates, packs, runs, suites, words
+from evals import candidates, euroeval, packs, runs, suites, words
 from evals.boards import HEAVIEST
 from evals.formats.packs import public_key
 from evals.imports import MOST_BYTES
@@ -505,3 +505,26 @@ class TrustForm(forms.Form):
         except packs.PackInvalid as error:
             raise forms.ValidationError(_("A public key has 44 signs and ends in “=”.")) from error
         return self.cleaned_data["key"]
+
+
+class EuroEvalForm(forms.Form):
+    """Which of EuroEval's data sets, and which of their splits."""
+
+    datasets = forms.CharField(
+        label=_("Data sets"),
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text=_("EuroEval's names, apart by commas or blanks: sb10k, scala-de, germeval"),
+    )
+    test_split = forms.BooleanField(
+        label=_("Test split"),
+        required=False,
+        initial=True,
+        help_text=_("As EuroEval's own boards use it; without it the smaller validation split."),
+    )
+
+    def clean_datasets(self) -> list[str]:
+        try:
+            return euroeval.names(self.cleaned_data["datasets"])
+        except euroeval.EuroEvalRefused as error:
+            raise forms.ValidationError(str(error)) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evals import candidates, leaderboard, runs
-from evals.models import Part, Probe, Suite
+from evals import candidates, euroeval, leaderboard, runs
+from evals.models import EuroEvalRun, Part, Probe, Suite
 from workers import broker
 from workers.celery import app
 from workers.progress import Progress
@@ -22,6 +22,11 @@ def execute_part(part: Part, progress: Progress) -> None:
 @job_task("evals.check_endpoint", "evals.Probe")
 def check_endpoint(probe: Probe, progress: Progress) -> None:
     candidates.run_check(probe, progress)
+
+
+@job_task("evals.run_euroeval", "evals.EuroEvalRun")
+def run_euroeval(run: EuroEvalRun, progress: Progress) -> None:
+    euroeval.execute(run, progress)
 
 
 @app.task(name="evals.refresh_boards")

@@ -238,6 +238,9 @@ API_RATE = whole("PORTAL_API_RATE", 600)
 OUTBOUND_ALLOW = listed("PORTAL_OUTBOUND_ALLOW") or ["127.0.0.0/8", "::1/128"]
 OUTBOUND_MAX_BYTES = whole("PORTAL_OUTBOUND_MAX_BYTES", 64 * 1024 * 1024)
 
+# The program of the real EuroEval, in an environment of its own; unset, the feature is off.
+EUROEVAL = os.environ.get("PORTAL_EUROEVAL") or ""
+
 # Counters of rate limits. Without Redis each web process counts for itself.
 CACHES = {
     "default": {

@@ -6,6 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
+LEASH = Path(__file__).with_name("leash.py")  # runs a command that must not outlive its starter
+
 
 def web(host: str, port: int) -> list[str]:
     """The site under ASGI; requests get five seconds to end when it stops."""

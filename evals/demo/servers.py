@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workers.processes import LEASH
+
 START_SECONDS = 600.0  # a busy machine needs minutes: three imports of about 13 CPU seconds
 STOP_SECONDS = 20.0  # more than the leash's own patience
 TAIL_LINES = 30
-LEASH = Path(__file__).with_name("leash.py")
 VLLM_FLAGS = (
     *("--dtype", "float32"),  # "auto" would round the checkpoint to bfloat16
     "--enforce-eager",

@@ -1,5 +1,6 @@
 from evals.models.boards import SavedBoard
 from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe, Replica
+from evals.models.euroeval import EuroEvalRun
 from evals.models.imports import ExternalResult, Import, ImportedFile
 from evals.models.leaderboard import Standing
 from evals.models.packs import PackKey, TrustedKey, WaitingPack
@@ -11,6 +12,7 @@ __all__ = [
     "Benchmark",
     "Candidate",
     "Endpoint",
+    "EuroEvalRun",
     "ExternalResult",
     "Import",
     "ImportedFile",

@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from evals import candidates, exports, history, tables
+from evals import candidates, euroeval, exports, history, tables
 from evals.forms import CandidateForm, PriceForm, ReplicaForm
 from evals.models import Candidate, Run
 from evals.models.candidates import Checked
@@ -141,6 +141,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
             return unchanged()
         return render(request, "evals/candidates/detail.html#check", context)
     context |= _history(request, candidate) | {"form": PriceForm()}
+    context["euroeval"] = euroeval.available()
     return render(request, "evals/candidates/detail.html", context)
 
 

@@ -10,7 +10,19 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from evals import boards, candidates, imports, packs, runs
-from evals.models import Candidate, KeptQuestion, Part, Run, Sample, SavedBoard, Suite
+from evals.models import (
+    Candidate,
+    EuroEvalRun,
+    ExternalResult,
+    Import,
+    KeptQuestion,
+    Part,
+    Run,
+    Sample,
+    SavedBoard,
+    Suite,
+)
+from evals.models.imports import Kind
 from portal.accounts import invitations, keys
 from portal.accounts.models import ApiKey, Project, Role, User
 from tests.evals.making import EVERYTHING, answer, choice, make_candidate, make_run, make_suite
@@ -90,6 +102,7 @@ def make_team() -> Team:
         concurrency=4, by=erik,
     )  # fmt: skip
     keep_questions(project, models[0], erik)
+    make_euroeval(models[0])
     make_keys(project, alice)
     board = SavedBoard(project=project, slug="europe", name="European knowledge", languages=["de"])
     boards.keep(board, [suite], by=erik)
@@ -214,6 +227,29 @@ def keep_questions(project: Project, model: Candidate, by: User) -> None:
             project=project, messages=asked, answer="Der Verkäufer einer Sache wird …\n" * 5,
             candidate=model, served_model="rowan", note=note, created_by=by,
         )  # fmt: skip
+
+
+def make_euroeval(candidate: Candidate) -> EuroEvalRun:
+    """One data set measured by the real EuroEval, one without a result."""
+    source = Import.objects.create(
+        project=candidate.project, kind=Kind.EUROEVAL, sha256="e" * 64, source="EuroEval",
+        confirmed_at=timezone.now(),
+    )  # fmt: skip
+    for metric, value in (("mcc", 41.37), ("macro_f1", 58.2)):
+        ExternalResult.objects.create(
+            source=source, line=2, model=candidate.name, benchmark="scala-de", metric=metric,
+            value=value, spread=1.31, spread_kind="resampling",
+        )  # fmt: skip
+    run = EuroEvalRun.objects.create(
+        candidate=candidate, endpoint_revision=1, datasets=["scala-de", "germeval"], total=2,
+        done=1, errors=1, state=JobState.FAILED, finished_at=timezone.now(),
+        measured=["scala-de"], failed=["germeval"],
+        message="EuroEval gave no result for: germeval. Its log says why.",
+        log="Benchmarking on the truncated version of the German named entity dataset\n"
+        "ConnectionError: couldn't reach the hub",
+    )  # fmt: skip
+    run.imports.add(source)
+    return run
 
 
 def make_keys(project: Project, by: User) -> None:

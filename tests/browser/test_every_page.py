@@ -193,6 +193,13 @@ PAGES: dict[str, list[Look]] = {
              act=lambda page: (click("#prices summary")(page), send("#prices .main")(page))),
     ],
     "evals:candidate_edit": [Look("model-edit", at("evals:candidate_edit", **MODEL))],
+    "evals:euroeval_start": [
+        Look("euroeval-off", at("evals:euroeval_start", **MODEL), who="erik"),
+    ],
+    "evals:euroeval": [
+        Look("euroeval", lambda team: team.models[0].euroeval_runs.get().get_absolute_url(),
+             who="erik"),
+    ],
     "evals:suites": [Look("suites"), Look("suites-empty", "/suites/", who="nina")],
     "evals:suite": [
         Look("suite", at("evals:suite", pk=lambda team: team.suite.pk)),

@@ -10,6 +10,7 @@ from evals.models import (
     Benchmark,
     Candidate,
     Endpoint,
+    EuroEvalRun,
     KeptQuestion,
     Part,
     QuestionSet,
@@ -43,6 +44,7 @@ class Things(NamedTuple):
     kept: int
     waiting_pack: int
     trusted_key: int
+    euroeval: int
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
@@ -78,8 +80,9 @@ def make_things(project: Project) -> Things:
     kept = imports.confirm(ranks, source="A board", dated=date(2026, 1, 2))
     waiting = WaitingPack.objects.create(project=project, name="a.zip", content=packed())
     trusted = TrustedKey.objects.create(project=project, name="Munich", public_key="A" * 43 + "=")
+    euroeval = EuroEvalRun.objects.create(candidate=candidate, endpoint_revision=1)
     return Things(
         project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
         membership.pk, invitation.pk, key.pk, question.pk, board.slug, kept.pk, waiting.pk,
-        trusted.pk,
+        trusted.pk, euroeval.pk,
     )  # fmt: skip

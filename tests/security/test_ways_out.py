@@ -23,8 +23,8 @@ ALLOWED = {
     "evals/llm/streaming.py": {"aiohttp", "openai"},  # over the guard's transport
     "evals/llm/transport.py": {"aiohttp"},  # takes its session from the guard
     "evals/demo/servers.py": {"socket", "http.client", "urllib.request"},  # its own processes
-    "evals/demo/leash.py": {"socket"},
     "evals/hub.py": {"huggingface_hub"},  # data sets by name, where the operator allows it
+    "workers/leash.py": {"socket"},
     "workers/processes.py": {"socket"},  # is my own port free, does my own site answer?
     "workers/supervisor.py": {"socket"},
     "workers/embedded.py": {"socket"},
