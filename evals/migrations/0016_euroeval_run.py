@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evals', '0014_replica'),
+        ('evals', '0015_lm_eval_imports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
