@@ -334,6 +334,7 @@ def spec(endpoint: Endpoint) -> llm.EndpointSpec:
         dialect=endpoint.dialect,
         route=DIALECTS[endpoint.dialect].native if native else "echo",
         minimal=bool(verified and verified.can("strict")),
+        structured=bool(verified and verified.can("structured_output")),
     )
 
 

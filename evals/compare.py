@@ -15,15 +15,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from evals import suites
-from evals.leaderboard import ALPHA, Gap, overall_of
+from evals.leaderboard import ALPHA, Gap, contributions, overall_of
 from evals.models import Benchmark, Candidate, Part, Sample, Score, Standing, Suite
+from evals.stats import corpus
 from evals.stats.adjust import holm
 from evals.stats.paired import Difference, differences_to_first, stack
 from evals.stats.pairs import Clusters, pair_tests
 from evals.stats.power import more_by_error
 
 LEAST, MOST = 2, 4
-METHOD = 3  # raise when a statistic changes: figures kept by the old one are dropped
+METHOD = 4  # raise when a statistic changes: figures kept by the old one are dropped
 UNANSWERED = "-"  # by one of the candidates, among the kinds of samples
 KEPT = 300  # comparisons whose figures are kept for one suite
 
@@ -153,7 +154,19 @@ class Comparison:
 
     @cached_property
     def values(self) -> dict[int, np.ndarray]:
-        """The primary metric by doc_id of every part that is shown, NaN = not answered."""
+        """Numbers by doc_id whose mean is the score, of every part that is shown.
+
+        NaN = not answered.
+        """
+        return {pk: mine if own is None else own for pk, (mine, own) in self._stored.items()}
+
+    @cached_property
+    def answers(self) -> dict[int, np.ndarray]:
+        """What each sample scored by itself; differs where the score is one of the whole set."""
+        return {pk: mine for pk, (mine, _own) in self._stored.items()}
+
+    @cached_property
+    def _stored(self) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
         return values_of([cell.part for line in self.lines for cell in line.cells if cell.part])
 
 
@@ -368,17 +381,22 @@ def _record(
     }
 
 
-def values_of(parts: Sequence[Measured]) -> dict[int, np.ndarray]:
-    """The stored values of ``parts`` by key, NaN = not answered; one query."""
-    return values_by_part([part.pk for part in parts])
-
-
 def values_by_part(parts: Sequence[int]) -> dict[int, np.ndarray]:
-    """The same by the keys of parts."""
-    stored = Part.objects.filter(pk__in=parts).order_by()
+    """Numbers by doc_id whose mean is the score, by the keys of parts; NaN = not answered."""
+    return contributions(parts)
+
+
+def values_of(
+    parts: Sequence[Measured],
+) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
+    """The stored values and contributions of ``parts`` by key, NaN = not answered; one query."""
+    stored = Part.objects.filter(pk__in=[part.pk for part in parts]).order_by()
     return {
-        pk: np.array(values or [], dtype=float)  # None becomes NaN
-        for pk, values in stored.values_list("pk", "values")
+        pk: (
+            np.array(values or [], dtype=float),  # None becomes NaN
+            np.array(own, dtype=float) if own else None,
+        )
+        for pk, values, own in stored.values_list("pk", "values", "contributions")
     }
 
 
@@ -454,6 +472,9 @@ def _compute(found: Comparison) -> dict[str, Any]:
     names = [[texts.get(line.benchmark.pk) for line in of] for of in sets]
     figures = _figures(asked, names)
     here = len(found.lines)
+    for line, mine in zip(found.lines, figures[:here], strict=True):
+        if not texts.get(line.benchmark.pk):
+            _resample(line, mine)
     for family in (figures[:here], figures[here : here + 1], figures[here + 1 :]):
         _correct(family)
     gaps = {str(line.benchmark.pk): figures[number] for number, line in enumerate(found.lines)}
@@ -463,7 +484,7 @@ def _compute(found: Comparison) -> dict[str, Any]:
     ]
     both = list(zip(means, figures[here:], strict=True))
     kinds = {
-        str(line.benchmark.pk): _kinds([found.values[cell.part.pk] for cell in line.cells])
+        str(line.benchmark.pk): _kinds([found.answers[cell.part.pk] for cell in line.cells])
         for line in found.lines
         if all(cell.part for cell in line.cells)
     }
@@ -519,6 +540,24 @@ def _figures(
                 clustered = any(texts[number])
                 out[number][other - 1] = _flat(difference, float(p), float(error), clustered)
     return out
+
+
+def _resample(line: Line, figures: list[list[Any] | None]) -> None:
+    """Put the bootstrap's interval in place of that of pseudo-values, for a metric of the set."""
+    metric = line.benchmark.metric
+    if metric not in corpus.METRICS or not line.comparable:
+        return
+    parts = [cell.part.pk for cell in line.cells if cell.part]
+    counts: dict[int, dict[int, list[int]]] = {part: {} for part in parts}
+    stored = Sample.objects.filter(part__in=parts).answered().order_by()
+    for part, doc_id, own in stored.values_list("part", "doc_id", "counts"):
+        counts[part][doc_id] = own
+    size = 1 + max(doc_id for mine in counts.values() for doc_id in mine)
+    sets = [[counts[part].get(doc_id) for doc_id in range(size)] for part in parts]
+    first, *others = corpus.rows(metric, *sets)
+    for flat, other in zip(figures, others, strict=True):
+        if flat and (found := corpus.difference(metric, other, first)):
+            flat[0][:3] = [found.value, found.low, found.high]
 
 
 def _correct(family: Sequence[list[list[Any] | None]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.db.models import F
 
-from evals import suites
+from evals import set_scores, suites
 from evals.models import Benchmark, Candidate, Part, Score, Standing, Suite
 from evals.models.suites import Scoring
 from evals.runs import interval
@@ -24,7 +24,7 @@ from evals.stats.paired import pair_differences, stack
 from evals.stats.pairs import Clusters
 from evals.stats.ranks import CORRECTIONS, DEFAULT, Verdicts, verdicts
 
-METHOD = 4  # raise when a statistic changes: cached fits of the old one are dropped
+METHOD = 5  # raise when a statistic changes: cached fits of the old one are dropped
 ALPHA = 0.05  # a corrected p up to this is called real
 LONGEST_KEY = 120  # characters of Standing.view
 # One fit at a time in a process: two people who open a board at once do not compute it twice,
@@ -95,6 +95,8 @@ class Cell(NamedTuple):
     asked: int
     answered: int
     valid: bool
+    unread: float = 0.0
+    """Share of answers in which nothing could be read, where an answer has to be."""
 
 
 Cells = dict[int, dict[int, Cell]]  # by candidate, then by benchmark
@@ -323,6 +325,14 @@ def cells_of(benchmarks: Sequence[Benchmark]) -> Cells:
     found: Cells = {}
     for candidate, benchmark, *cell in rows:
         found.setdefault(candidate, {})[benchmark] = Cell(*cell)
+    styled = {each.pk for each in benchmarks if each.engine == set_scores.ENGINE}
+    if styled:
+        own = [cell.part for mine in found.values() for pk, cell in mine.items() if pk in styled]
+        unread = set_scores.unread(own)
+        for mine in found.values():
+            for pk, cell in mine.items():
+                if cell.part in unread:
+                    mine[pk] = cell._replace(unread=unread[cell.part])
     return found
 
 
@@ -396,6 +406,10 @@ def compute(
     sizes = map(len, scores[0])
     texts = [suites.texts_of(*pair) for pair in zip(benchmarks, sizes, strict=True)]
     found = fit(scores, texts)
+    if len(columns) == 1:  # the interval of its cell: of a metric of the whole set it is exact
+        for candidate, mine in zip(complete, found, strict=True):
+            cell = cells[candidate][columns[0]]
+            mine["overall"] = [cell.value, cell.low, cell.high]
     return dict(zip(map(str, complete), found, strict=True))
 
 
@@ -424,10 +438,19 @@ def _values(
     scores: list[list[np.ndarray]] = [[] for _ in complete]
     for column in columns:
         wanted = [cells[candidate][column].part for candidate in complete]
-        found = dict(Part.objects.filter(pk__in=wanted).order_by().values_list("pk", "values"))
+        found = contributions(wanted)
         for mine, part in zip(scores, wanted, strict=True):
-            mine.append(np.array(found[part] or [], dtype=float))  # None becomes NaN
+            mine.append(found[part])
     return scores
+
+
+def contributions(parts: Iterable[int]) -> dict[int, np.ndarray]:
+    """Numbers by doc_id whose mean is the score, of each of ``parts``; NaN = not answered."""
+    stored = Part.objects.filter(pk__in=parts).order_by()
+    return {
+        pk: np.array(own or values or [], dtype=float)  # None becomes NaN
+        for pk, values, own in stored.values_list("pk", "values", "contributions")
+    }
 
 
 def overall_of(columns: Sequence[np.ndarray], texts: Clusters | None = None) -> Interval:

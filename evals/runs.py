@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from evals import candidates, suites
+from evals import candidates, set_scores, suites
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.llm import EndpointSpec
 from evals.llm.presence import absence
@@ -40,9 +40,9 @@ COVERAGE = 0.95  # below this share of answered samples a score is not valid
 DISTANCES = ("p_gold", "nll", "brier", "margin")
 MOVED = gettext_noop("The endpoint has changed since this run was started. Start a new run.")
 SAMPLE_FIELDS = [
-    "prompt", "target", "answer", "correct", "value", "metrics", "choices", "loglikelihoods",
-    *DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms", "attempts", "raw",
-    "finish_reason", "error", "error_kind",
+    "prompt", "target", "answer", "correct", "value", "metrics", "counts", "choices",
+    "loglikelihoods", *DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms",
+    "attempts", "raw", "finish_reason", "error", "error_kind",
 ]  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def start(
             part = Part.objects.create(
                 run=run,
                 benchmark=benchmark,
-                total=benchmark.questions.count,
+                total=set_scores.samples_of(benchmark),
                 created_by=by,
             )
             jobs.enqueue(part)
@@ -249,14 +249,15 @@ def execute(part: Part, progress: Progress) -> None:
     finished = set(part.samples.answered().values_list("doc_id", flat=True))
     failed = set(part.samples.exclude(error="").values_list("doc_id", flat=True))
     tally(part)
-    progress.begin(total=len(benchmark.rows), done=len(finished), errors=len(failed))
+    total = set_scores.samples_of(part.benchmark)
+    progress.begin(total=total, done=len(finished), errors=len(failed))
     served = candidates.spec(endpoint)
     tell(progress, "")
     _look_first(part, served)
     try:
         batches = patiently(
             lambda skip: engine.run(served, benchmark, skip),
-            served, progress, finished, len(benchmark.rows),
+            served, progress, finished, total,
         )  # fmt: skip
         _drive(batches, part, progress, failed)
     except TaskInvalid as error:
@@ -383,7 +384,9 @@ def score(part: Part) -> None:
     valid = answered > 0 and answered >= COVERAGE * asked
     part.scores.all().delete()
     clusters = suites.texts_of(part.benchmark, asked)
-    Score.objects.bulk_create(
+    of_set = set_scores.scores(part, asked, clusters)
+    known = of_set.scores if of_set else {}
+    made = [
         _score_row(
             part,
             name,
@@ -393,13 +396,16 @@ def score(part: Part) -> None:
             valid,
         )
         for name, (documents, numbers) in columns.items()
-    )
+        if name not in known
+    ]
+    made += [_row_of(part, name, found, asked, valid) for name, found in known.items()]
+    Score.objects.bulk_create(made)
     if not columns:
         Score.objects.create(
             part=part, metric=part.benchmark.metric, asked=asked, answered=0, valid=False
         )
-    part.values = values
-    Part.objects.filter(pk=part.pk).update(values=values)
+    part.values, part.contributions = values, of_set.contributions if of_set else None
+    Part.objects.filter(pk=part.pk).update(values=values, contributions=part.contributions)
 
 
 def _score_row(
@@ -410,7 +416,10 @@ def _score_row(
     asked: int,
     valid: bool,
 ) -> Score:
-    found = interval(values, clusters)
+    return _row_of(part, name, interval(values, clusters), asked, valid)
+
+
+def _row_of(part: Part, name: str, found: Interval, asked: int, valid: bool) -> Score:
     return Score(
         part=part,
         metric=name,
@@ -419,7 +428,7 @@ def _score_row(
         high=found.high,
         method=found.method,
         asked=asked,
-        answered=len(values),
+        answered=found.n,
         valid=valid,
     )
 
@@ -448,6 +457,7 @@ def _sample(part: Part, outcome: Outcome) -> Sample:
         correct=bool(value) if value in (0.0, 1.0) else None,
         value=value,
         metrics=outcome.metrics,
+        counts=list(outcome.counts),
         choices=[clean(choice) for choice in outcome.choices],
         loglikelihoods=list(outcome.loglikelihoods),
         p_gold=outcome.p_gold,

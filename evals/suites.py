@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import CharField
 from django.utils import timezone
 
-from evals import checksums, provenance
+from evals import checksums, provenance, set_scores
 from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, fewshot
 from evals.euro.write import Code, dump, utils
 from evals.models import Benchmark, QuestionSet, Suite
@@ -189,6 +189,8 @@ def clusters(benchmark: Benchmark) -> list[int] | None:
 def texts_of(benchmark: Benchmark, samples: int) -> list[int] | None:
     """`clusters` where they fit ``samples``: a result brought in from elsewhere may not."""
     found = clusters(benchmark)
+    if asked := set_scores.asked_of(benchmark):  # a question is asked several times there
+        found = [found[each.row] if found else each.row for each in asked]
     return found if found and len(found) == samples else None
 
 

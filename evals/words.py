@@ -32,6 +32,16 @@ SHIPPED = frozenset(
         gettext_noop("Sentiment"),
         gettext_noop("Linguistic acceptability"),
         gettext_noop("Common-sense completion"),
+        gettext_noop("EuroEval-style suite"),
+        gettext_noop("EuroEval-style suite, as chat"),
+        gettext_noop("Named entities"),
+        gettext_noop("Answers from a text"),
+        gettext_noop("Summarising"),
+        gettext_noop(
+            "Seven abilities asked and scored as EuroEval does, with questions written for this "
+            "portal. Scores are not comparable with EuroEval's own boards, and with twenty to "
+            "thirty questions a column differences of many points are noise."
+        ),
         gettext_noop(
             "Five abilities in ten European languages, written for this portal. Good enough to "
             "tell models of 1 to 70 billion parameters apart coarsely; not meant for more: with "
@@ -83,9 +93,13 @@ CODES = {
     "classification": gettext_lazy("classification"),
     "language": gettext_lazy("language"),
     "reasoning": gettext_lazy("reasoning"),
+    "extraction": gettext_lazy("extraction"),
+    "summarisation": gettext_lazy("summarising"),
+    "euroeval-style": gettext_lazy("EuroEval-style"),
     "wilson": gettext_lazy("Wilson interval"),
     "bootstrap": gettext_lazy("bootstrap"),
     "clustered bootstrap": gettext_lazy("bootstrap of whole texts"),
+    "monte carlo": gettext_lazy("Monte-Carlo half-width of the mean, not a sampling interval"),
 }
 
 # Families of the shipped suites, for axes and heads.
@@ -95,6 +109,8 @@ ABILITIES = {
     "sentiment": gettext_lazy("Sentiment"),
     "acceptability": gettext_lazy("Linguistic acceptability"),
     "commonsense": gettext_lazy("Common-sense completion"),
+    "entities": gettext_lazy("Named entities"),
+    "summary": gettext_lazy("Summarising"),
 }
 
 # Languages whose names Django has in English only.

@@ -37,7 +37,9 @@ class Outcome:
     """One sample as asked, answered and scored.
 
     ``error`` non-empty: the server failed, there is no answer and no metric.
-    ``value`` is the primary metric. Log-likelihoods and margin are in nats.
+    ``value`` is the primary metric, or the sample's own score where that is one of the whole
+    set: then ``counts`` is what the sample adds to it (`evals.stats.corpus`).
+    Log-likelihoods and margin are in nats.
     """
 
     doc_id: int
@@ -56,6 +58,7 @@ class Outcome:
     completion_tokens: int | None = None
     latency_ms: float | None = None
     attempts: int = 1
+    counts: tuple[int, ...] = ()
     raw: str = ""
     finish_reason: str = ""
     error: str = ""

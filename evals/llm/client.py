@@ -136,9 +136,15 @@ class Client:
         temperature: float = 0.0,
         stop: Sequence[str] = (),
         seed: int = SEED,
+        schema: dict[str, Any] | None = None,
     ) -> Completion:
-        """The next message of a conversation (``role`` and ``content`` each)."""
+        """The next message of a conversation (``role`` and ``content`` each).
+
+        ``schema``: the JSON schema that the message is demanded to fit.
+        """
         body = {"messages": messages} | _sampling(max_tokens, temperature, stop, seed)
+        if schema:
+            body["response_format"] = self.spec.speaks.response_format("answer", schema)
         return await self._generate("chat/completions", body, replies.chat)
 
     async def first_token(

@@ -25,8 +25,9 @@ class EndpointSpec:
     ``timeout`` is in seconds for one attempt; ``batch_prompts`` says that the server takes
     several prompts in one request; ``dialect`` is a key of ``DIALECTS``; ``route`` is how a
     prompt is scored: "echo" or a route of ``evals.llm.native``; ``minimal``: fields without
-    which a question can be asked are not sent; ``others`` share the requests. Raises
-    ``ValueError`` for a key no header can carry.
+    which a question can be asked are not sent; ``others`` share the requests; ``structured``:
+    it keeps to a JSON schema demanded of a chat. Raises ``ValueError`` for a key no header can
+    carry.
     """
 
     base_url: str
@@ -40,6 +41,7 @@ class EndpointSpec:
     route: str = "echo"
     minimal: bool = False
     others: tuple[Other, ...] = ()
+    structured: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

@@ -175,6 +175,10 @@ class Part(Job):
         null=True,
         help_text="The primary metric by doc_id, null where there is no answer; set when done.",
     )
+    contributions = models.JSONField(
+        null=True,
+        help_text="Numbers by doc_id whose mean is the score, where that is no mean of values.",
+    )
     # Sums over the answered samples, kept with every batch stored, so that pages need not
     # read the samples. A token count is null while no sample told one: unknown is not zero.
     prompt_tokens = models.PositiveBigIntegerField(null=True)
@@ -247,6 +251,9 @@ class Sample(models.Model):
     correct = models.BooleanField(null=True)
     value = models.FloatField(null=True)
     metrics = models.JSONField(default=dict)
+    counts = models.JSONField(
+        default=list, help_text="What it adds to a metric of the whole set (stats.corpus)."
+    )
     choices = models.JSONField(default=list)
     loglikelihoods = models.JSONField(default=list)
     p_gold = models.FloatField(null=True)

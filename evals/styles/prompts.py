@@ -42,7 +42,7 @@ def item(task: str, template: Template, row: dict[str, Any]) -> Item:
     if task == "entities":
         return _entities(template, row)
     if task == "reading":
-        values = {"text": _text(row, "passage"), "question": _text(row, "question")}
+        values = {"text": _text(row, "text"), "question": _text(row, "question")}
         golds = _texts(row, "answers", least=1)
         return Item(values, golds[0], (), ("",), golds)
     if task == "summary":

@@ -30,6 +30,7 @@ from evals.llm import SENTENCES
 from evals.models import Candidate, Price, Pricing, Run, Sample, Suite
 from evals.news import news
 from evals.regressions import Side
+from evals.set_scores import MANY_FAILED
 from evals.stats.intervals import Interval
 from evals.words import (
     COLUMN_ROLES,
@@ -80,6 +81,8 @@ ROLES = {
     "assistant": pgettext_lazy("chat", "Assistant"),
 }
 # Cells of a board.
+STAR = "*"  # behind a score that rests on many answers nothing could be read in
+STARRED = '<td class="heat" style="--v:{}"><a href="{}" data-tip="{} [{} – {}]\n{}">{}{}</a></td>'
 NO_RESULT = '<td class="missing"><span class="visually-hidden">{}</span></td>'
 RESULT = '<td class="heat" style="--v:{}"><a href="{}" data-tip="{} [{} – {}]\n{}">{}</a></td>'
 COMPARED = '<td class="num"><a class="plain" href="{}">{}</a>{}</td>'
@@ -283,6 +286,12 @@ def board_cells(cells: Iterable[tuple[Cell | None, int, str]]) -> SafeString:
                 for share in (cell.value, cell.low, cell.high)
             )
             about = _about(cell.answered, cell.asked, cell.metric, cell.method, language)
+            if cell.unread >= MANY_FAILED:
+                about = format_html("{}\n{}", about, _unread(cell.unread))
+                out.append(
+                    format_html(STARRED, str(heat), href, value, low, high, about, value, STAR)
+                )
+                continue
             out.append(format_html(RESULT, str(heat), href, value, low, high, about, value))
     return format_html_join("", "{}", ((cell,) for cell in out))
 
@@ -291,6 +300,19 @@ def board_cells(cells: Iterable[tuple[Cell | None, int, str]]) -> SafeString:
 def _about(answered: int, asked: int, metric: str, method: str, language: str | None) -> SafeString:
     counts = gettext("%(answered)s of %(asked)s answered") % {"answered": answered, "asked": asked}
     return escape(f"{counts}\n{metric} · {word(method)}")
+
+
+@register.simple_tag
+def unread(share: float | None) -> SafeString | str:
+    """The share of answers in which nothing could be read, behind a star from a tenth on."""
+    if not share:
+        return ""
+    star = STAR if share >= MANY_FAILED else ""
+    return format_html('<span class="sub">{} {}</span>', star, _unread(share))
+
+
+def _unread(share: float) -> str:
+    return gettext("%(share)s %% of the answers could not be read") % {"share": points(share)}
 
 
 @register.simple_tag

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from evals import exports, forecasts, runs, tables
+from evals import exports, forecasts, runs, set_scores, tables
 from evals.forecasts import Forecast
 from evals.forms import RunForm
 from evals.llm import thinking
@@ -156,11 +156,15 @@ def _progress(run: Run) -> dict[str, Any]:
     parts = list(
         run.parts.select_related("benchmark")
         .prefetch_related(Prefetch("scores", Score.objects.filter(shown), to_attr="shown"))
-        .defer("values", "benchmark__task", "benchmark__options")
+        .defer("values", "contributions", "benchmark__task", "benchmark__options")
     )
     run.count_up(parts)
+    styled = [part.pk for part in parts if part.benchmark.engine == set_scores.ENGINE]
+    unread = set_scores.unread(styled) if styled else {}
     for part in parts:
         part.score = next((s for s in part.shown if s.metric == part.benchmark.metric), None)
+        part.so_far = set_scores.mean_so_far(part.benchmark.metric, part, part.score)
+        part.unread = unread.get(part.pk)
         part.run = run
     return {
         "run": run,
@@ -179,7 +183,7 @@ def _figures(parts: list[Part]) -> dict[str, float | None]:
         known = [value for value in values if value is not None]
         return sum(known) if known else None
 
-    means = [part.mean for part in parts if part.mean is not None]
+    means = [part.so_far for part in parts if part.so_far is not None]
     answered = sum(part.done for part in parts)
     return {
         "mean": sum(means) / len(means) if means else None,

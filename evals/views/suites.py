@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from evals import forecasts, licences, suites, tables
+from evals import forecasts, licences, set_scores, suites, tables
 from evals.models import Benchmark, Run, Sample, Suite
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
@@ -98,6 +98,7 @@ def benchmark(request: HttpRequest, pk: int) -> HttpResponse:
         "page": page,
         "questions": [(number, _fields(row)) for number, row in page.object_list],
         "shots": shots,
+        "protocol": set_scores.protocol_of(found),
         "examples": [_fields(row) for row in found.examples.rows()[:shots]]
         if found.examples
         else [],

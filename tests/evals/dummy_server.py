@@ -26,7 +26,7 @@ TAKEN, LEFT = -0.01, -60.0  # log-likelihoods of the choice taken and of the oth
 
 
 class Table(NamedTuple):
-    """``likely``: prompt with a choice → log-likelihood; ``said``: chat → answer."""
+    """``likely``: prompt with a choice → log-likelihood; ``said``: prompt or chat → answer."""
 
     likely: dict[str, float]
     said: dict[str, str]
@@ -68,6 +68,8 @@ class Dummy(Stub):
         return await super().chat(request)
 
     def _choice(self, index: int, prompt: str, body: dict[str, Any]) -> dict[str, Any]:
+        if not body.get("echo"):
+            self.faults.say = self.table.said.get(prompt, "")
         likely = self.table.likely.get(prompt)
         if likely is None or not body.get("echo"):
             return super()._choice(index, prompt, body)

@@ -14,7 +14,7 @@ ROWS = {
     "sentiment": {"text": "A {text} with braces.", "answer": 2},
     "acceptability": {"text": "It is so.", "answer": 1},
     "entities": {"tokens": ["Ada", "came", "."], "tags": ["B-PER", "O", "O"]},
-    "reading": {"passage": "It rains.", "question": "What falls?", "answers": ["rain"]},
+    "reading": {"text": "It rains.", "question": "What falls?", "answers": ["rain"]},
     "summary": {"text": "A long text.", "summary": "A short one."},
     "knowledge": {"question": "Which?", "choices": ["this", "that"], "answer": 0},
     "commonsense": {"context": "He ran,", "choices": ["on.", "off."], "answer": 1},
