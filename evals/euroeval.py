@@ -234,8 +234,8 @@ def _keep(run: EuroEvalRun, name: str, file: Path, progress: Progress) -> None:
 
 def _imported(run: EuroEvalRun, name: str, file: Path) -> bool:
     try:
-        content = file.read_bytes()
-        found = imports.receive(run.project, f"{name}.jsonl", content, by=run.created_by)
+        files = [imports.File(f"{name}.jsonl", file.read_bytes())]
+        found = imports.receive(run.project, files, by=run.created_by)
         if not found.confirmed_at:
             imports.confirm(found, source=run.title, by=run.created_by)
     except (OSError, imports.ImportRefused) as error:

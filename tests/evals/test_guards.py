@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import reverse
 
-from evals import candidates, leaderboard, runs
+from evals import candidates, leaderboard, runs, waiting
 from evals.engines import BenchmarkSpec, _asking, lm_eval
 from evals.models import Benchmark, Candidate, Part, Probe, Sample
 from evals.models.suites import SuiteFrozen
@@ -117,7 +117,7 @@ def test_prompts_that_a_server_refuses_do_not_end_the_part(
     stub.reset(kind="400", match="1")
     run = carry_out(runs.start(candidate, make_suite(project, answer(rows=answer_rows(200)))))
     assert run.state == JobState.DONE
-    assert run.errors > runs.PATIENCE + candidate.endpoint.concurrency
+    assert run.errors > waiting.PATIENCE + candidate.endpoint.concurrency
 
 
 def test_a_suite_that_a_run_has_used_cannot_change(project: Project, candidate: Candidate) -> None:
