@@ -367,8 +367,8 @@ class BoardForm(forms.ModelForm):
         label=_("Correction of ranks"),
         choices=CORRECTIONS.items,
         help_text=_(
-            "Holm: no false difference on the whole board. Benjamini–Hochberg finds more; up to "
-            "5 % of its differences may be false."
+            "Holm: no false difference on the whole board. Benjamini–Hochberg finds more; one in "
+            "twenty of its differences may be false."
         ),
     )
 
