@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import zipfile
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -167,8 +168,9 @@ def _write_table(file: zipfile.ZipFile, model: type[models.Model]) -> dict[str, 
     names = [field.attname for field in model._meta.concrete_fields]
     digest, count = hashlib.sha256(), 0
     found = model._base_manager.order_by("pk").values_list(*names)
+    size = _batch(model._meta.concrete_fields)
     with file.open(f"{model._meta.label_lower}.jsonl", "w", force_zip64=True) as out:
-        for row in found.iterator(chunk_size=ROWS_AT_ONCE):
+        for row in found.iterator(chunk_size=size):
             values = dict(zip(names, row, strict=True))
             line = json.dumps(values, cls=_Exact, ensure_ascii=False).encode() + b"\n"
             digest.update(line)
@@ -178,9 +180,14 @@ def _write_table(file: zipfile.ZipFile, model: type[models.Model]) -> dict[str, 
 
 
 class _Exact(DjangoJSONEncoder):
-    """Moments with all their digits; Django's own encoder cuts at milliseconds."""
+    """Moments with all their digits (Django's own encoder cuts at milliseconds), bytes as base64.
+
+    ``BinaryField.to_python`` reads base64.
+    """
 
     def default(self, o: Any) -> Any:
+        if isinstance(o, bytes | memoryview):
+            return b64encode(o).decode()
         return o.isoformat() if hasattr(o, "isoformat") else super().default(o)
 
 
@@ -291,5 +298,8 @@ def _value(field: models.Field[Any, Any], row: dict[str, Any]) -> Any:
 
 
 def _batch(fields: Iterable[models.Field[Any, Any]]) -> int:
-    """Rows for one statement: SQLite takes a limited number of values."""
-    return max(1, min(ROWS_AT_ONCE, 30_000 // len(list(fields))))
+    """Rows at once: SQLite takes a limited number of values, and memory few whole files."""
+    fields = list(fields)
+    if any(isinstance(field, models.BinaryField) for field in fields):
+        return 1
+    return max(1, min(ROWS_AT_ONCE, 30_000 // len(fields)))

@@ -13,7 +13,7 @@ from tests.conventions.tree import python
 
 pytestmark = pytest.mark.services
 FILL = """
-from evals import candidates, suites
+from evals import candidates, imports, suites
 from evals.models import Part, Sample
 from portal.accounts.people import create_admin, default_project
 create_admin(username="admin")
@@ -21,19 +21,21 @@ project = default_project()
 candidates.register(project, name="M 7B äöü", base_url="http://127.0.0.1:9/v1",
                     served_model="m", api_key="sk-CANARY-1234567890")
 suites.install(project, "demo")
+imports.receive(project, [imports.File("board.csv", "model,Elo\\nÄ,1\\n".encode())])
 """
 LOOK = """
 import json
 from django.apps import apps
 from evals import candidates
-from evals.models import Endpoint, Suite
+from evals.models import Endpoint, ImportedFile, Suite
 from portal.accounts.models import Project
 LEFT_OUT = {"sessions", "axes"}
 models = [m for m in apps.get_models() if m._meta.app_label not in LEFT_OUT]
 counts = {m._meta.label_lower: m._base_manager.count() for m in models}
 key = candidates.spec(Endpoint.objects.get()).api_key
 made = Suite.objects.get().created_at.isoformat()
-found = {"counts": counts, "key": key, "made": made}
+given = ImportedFile.objects.get().open().read().decode()
+found = {"counts": counts, "key": key, "made": made, "given": given}
 print(json.dumps(found))
 """
 MORE = """
@@ -100,6 +102,7 @@ def test_the_drill(
     assert after["new"] > 1  # the counter of new rows goes on
     assert after["key"] == "sk-CANARY-1234567890"
     assert after["counts"]["evals.benchmark"] == 16
+    assert after["given"] == before["given"] == "model,Elo\nÄ,1\n"
     refused = site.manage("restore", str(file))
     assert refused.returncode and "--replace" in refused.stderr
     assert site.manage("restore", str(file), "--replace").returncode == 0
