@@ -276,6 +276,8 @@ def test_the_document_describes_everything() -> None:
             if method == "post":
                 assert "Idempotency-Key" in str(operation["parameters"])
             if body := operation.get("requestBody"):
+                if "application/json" not in body["content"]:
+                    continue  # a file
                 reference = body["content"]["application/json"]["schema"]["$ref"]
                 schema = found["components"]["schemas"][reference.rpartition("/")[2]]
                 assert schema.get("examples") or schema["properties"], where
