@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Path, Router, Schema
 
 from evals import boards
 from evals.api.leaderboard import Column, RowOut, row_out
@@ -57,7 +57,9 @@ def index(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @router.get("/boards/{board}", auth=READ, response=SavedBoardOut, operation_id="get_board")
-def detail(request: HttpRequest, board: str) -> dict[str, Any]:
+def detail(
+    request: HttpRequest, board: Annotated[str, Path(description="Its `slug`.", example="europe")]
+) -> dict[str, Any]:
     """One saved board by its address, with its results."""
     saved = get_object_or_404(in_project(request), slug=board)
     found = boards.compute(saved)
