@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.console import complaints_of
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -40,24 +42,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, live_server: object) -> Iterator[Page]:
-    """A page of its own session; anything the console complains about fails the test.
-
-    That includes every breach of the content security policy. Answers with an
-    error status are told there too, and are left to the tests themselves.
-    """
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        expected = ("Failed to load resource", "Response Status Error Code")
-        if message.type in {"error", "warning"} and not message.text.startswith(expected):
-            complaints.append(message.text)
-
+    """A page of its own session; anything the console complains about fails the test."""
     # Without motion: on a busy machine Chromium gives up view transitions and says so.
     context = browser.new_context(base_url=live_server.url, locale="en-GB", reduced_motion="reduce")
     context.set_default_timeout(10_000)
     page = context.new_page()
-    page.on("console", note)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page)
     yield page
     context.close()
     assert complaints == []

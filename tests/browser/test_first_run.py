@@ -21,6 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests import real
+from tests.browser.console import complaints_of
 from tests.evals.stub_server import MODEL, StubServer
 from tests.services import free_port, wait_until
 from workers import processes
@@ -93,11 +94,10 @@ def look(page: Page, name: str) -> None:
 def test_from_signing_in_to_a_leaderboard(
     browser: Browser, portal: Portal, servers: list[Server]
 ) -> None:
-    context = browser.new_context(base_url=portal.url, locale="en-GB")
+    context = browser.new_context(base_url=portal.url, locale="en-GB", reduced_motion="reduce")
     context.set_default_timeout(20_000)
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    complaints = complaints_of(page)
 
     page.goto("/")
     page.get_by_label("Name").fill("admin")

@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.console import complaints_of
 from tests.conventions.tree import ROOT, python
 from tests.evals.stub_server import StubServer
 from tests.services import free_port, wait_until
@@ -90,12 +91,10 @@ def page(browser: Browser, site: Site, stubs: list[StubServer]) -> Iterator[Page
     """Signed in and on the playground; complaints of the console fail the test."""
     for stub in stubs:
         stub.reset(say="Leaves in hot water.")
-    complaints: list[str] = []
     context = browser.new_context(base_url=site.url, locale="en-GB", reduced_motion="reduce")
     context.set_default_timeout(10_000)
     page = context.new_page()
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page)
     page.goto("/playground/")
     page.get_by_label("Name").fill("erik")
     page.get_by_label("Password").fill(PASSWORD)
