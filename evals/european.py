@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from evals import hub, suites
-from evals.euro.load import Loaded, load
+from evals.euro.entries import entry_of
+from evals.euro.load import load
 from evals.euro.references import Reference
 from evals.euro.tasks import PRESETS, WORDINGS, Task
 from evals.euro.write import everything, groups
 from evals.models import Suite
-from evals.storable import cleaned
 from portal.accounts.models import Project, User
 
 ORIGIN = "The European task set"
-TITLES = {
-    "arc": "ARC-Challenge", "leolm_arc": "ARC-Challenge (LeoLM)", "hellaswag": "HellaSwag",
-    "mmlu": "MMLU", "truthfulqa_mc1": "TruthfulQA mc1", "truthfulqa_mc2": "TruthfulQA mc2",
-    "belebele": "Belebele", "mgsm_direct": "MGSM", "mgsm_native_cot": "MGSM, step by step",
-    "xnli": "XNLI", "paws": "PAWS-X", "xcopa": "XCOPA", "xstorycloze": "XStoryCloze",
-    "gsm8k": "GSM8K",
-}  # fmt: skip
 DESCRIPTION = "Tasks of the European set as in docs/euro-tasks.md, preset {preset}."
 
 
@@ -106,7 +97,9 @@ def install(
                     f"{task.name}: the data set {task.repo} cannot be loaded from {place.path} "
                     f"({type(error).__name__}: {error})."
                 ) from error
-            benchmarks.append(_benchmark(task, found, place, texts))
+            entry, files = entry_of(task, found, preset, place)
+            benchmarks.append(entry)
+            texts |= files
             left = f", {found.left_out} with an empty choice left out" if found.left_out else ""
             report(f"{number} of {len(tasks)}: {task.name}, {len(found.rows)} questions{left}")
     licences = sorted({place.licence for place in places.values() if place.licence})
@@ -120,39 +113,6 @@ def install(
         "benchmarks": benchmarks,
     }
     return suites.add(project, entry, texts, ORIGIN, by=by)
-
-
-def _benchmark(
-    task: Task | Reference, found: Loaded, place: hub.Place, texts: dict[str, str]
-) -> dict[str, Any]:
-    """The entry of ``task``; its rows go into ``texts``."""
-    source = {
-        "repo": task.repo,
-        "config": found.config,
-        "split": found.split,
-        "revision": place.revision,
-        "licence": place.licence,
-        "url": f"https://huggingface.co/datasets/{task.repo}",
-    }
-    files = {"questions": found.rows} | ({"examples": found.examples} if found.examples else {})
-    for field, rows in files.items():
-        lines = (json.dumps(cleaned(row), ensure_ascii=False) for row in rows)
-        texts[f"{task.name}_{field}.jsonl"] = "".join(f"{line}\n" for line in lines)
-    return {
-        "name": task.name,
-        "title": f"{TITLES[task.family.name]} ({task.wording})",
-        "family": task.family.name,
-        "language": task.language,
-        "engine": "lm_eval",
-        "scoring": task.scoring,
-        "metric": task.metric,
-        "tags": [],
-        "options": {"num_fewshot": found.shots, "repeated_choices": True},
-        "source": {name: value for name, value in source.items() if value},
-        "task": found.task,
-        **({"cluster": "text"} if task.family.name == "belebele" else {}),
-        **{field: f"{task.name}_{field}.jsonl" for field in files},
-    }
 
 
 def default_slug(languages: Sequence[str], wording: str, preset: str) -> str:

@@ -12,6 +12,8 @@ import yaml
 HUB_SECONDS = 5.0  # before the hub counts as out of reach
 LONGEST_CARD = 1_000_000  # bytes of a README.md that are looked at
 LONGEST_LICENCE = 120
+SWITCHES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+YES = ("1", "true", "yes", "on")
 
 
 class OutOfReach(Exception):
@@ -64,8 +66,12 @@ def find(repo: str, mirror: Path | None = None) -> Place:
 
 def forbidden() -> bool:
     """Whether the environment says that nothing may be fetched; unset, anything may."""
-    names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in names)
+    return any(os.environ.get(name, "").lower() in YES for name in SWITCHES)
+
+
+def switched_on() -> bool:
+    """Whether workers may fetch: they are offline unless both switches say otherwise."""
+    return not any(os.environ.get(name, "1").lower() in YES for name in SWITCHES)
 
 
 def _on_hub(repo: str) -> Place:

@@ -113,6 +113,38 @@ ABILITIES = {
     "summary": gettext_lazy("Summarising"),
 }
 
+# What the families of the European task set ask (evals.euro).
+TASK_ABILITIES = {
+    "arc": gettext_lazy("Science questions of school exams"),
+    "hellaswag": gettext_lazy("How an everyday scene goes on"),
+    "mmlu": gettext_lazy("Knowledge of 57 subjects"),
+    "truthfulqa_mc1": gettext_lazy("Whether the true answer beats common misbeliefs"),
+    "truthfulqa_mc2": gettext_lazy("How much probability goes to true answers"),
+    "belebele": gettext_lazy("Reading comprehension of a short passage"),
+    "leolm_arc": gettext_lazy("Science questions of school exams, another translation"),
+    "mgsm_direct": gettext_lazy("Arithmetic word problems, answer alone"),
+    "mgsm_native_cot": gettext_lazy("Arithmetic word problems with the way to the answer"),
+    "gsm8k": gettext_lazy("Arithmetic word problems with the way to the answer"),
+    "xnli": gettext_lazy("Whether one sentence follows from another"),
+    "paws": gettext_lazy("Whether two sentences mean the same"),
+    "xcopa": gettext_lazy("Cause or effect of an event"),
+    "xstorycloze": gettext_lazy("The right end of a short story"),
+    "xwinograd": gettext_lazy("Whom a pronoun means"),
+    "lambada": gettext_lazy("The last word of a passage"),
+}
+# Prompt variants of the set, and where the rows of a task would come from.
+WORDINGS = {
+    "fork": gettext_lazy("fork: as euro-lm-eval asks"),
+    "upstream": gettext_lazy("upstream: as lm-eval asks"),
+    "native": gettext_lazy("native: with words of the language"),
+}
+ORIGINS = {
+    "project": gettext_lazy("this project has them"),
+    "folder": gettext_lazy("the folder of data sets"),
+    "hub": gettext_lazy("the hub"),
+    "pack": gettext_lazy("a data pack: the hub is switched off"),
+    "lm_eval": gettext_lazy("only lm-eval’s own command"),
+}
 # Languages whose names Django has in English only.
 LANGUAGES = {"nb": gettext_lazy("Norwegian (Bokmål)")}
 

@@ -241,6 +241,9 @@ OUTBOUND_MAX_BYTES = whole("PORTAL_OUTBOUND_MAX_BYTES", 64 * 1024 * 1024)
 # The program of the real EuroEval, in an environment of its own; unset, the feature is off.
 EUROEVAL = os.environ.get("PORTAL_EUROEVAL") or ""
 
+# A folder of data sets as owner/name, laid out as on the hub, which is looked into first.
+HUB_MIRROR = os.environ.get("PORTAL_HUB_MIRROR") or ""
+
 # Counters of rate limits. Without Redis each web process counts for itself.
 CACHES = {
     "default": {

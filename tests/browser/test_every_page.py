@@ -201,6 +201,11 @@ PAGES: dict[str, list[Look]] = {
              who="erik"),
     ],
     "evals:suites": [Look("suites"), Look("suites-empty", "/suites/", who="nina")],
+    "evals:european": [
+        Look("european"),
+        Look("european-family", "/suites/european/?by=family&wording=native", who="vera"),
+        Look("european-none", "/suites/european/?language=bg&family=mmlu"),
+    ],
     "evals:suite": [
         Look("suite", at("evals:suite", pk=lambda team: team.suite.pk)),
         Look("suite-export", at("evals:suite", pk=lambda team: team.suite.pk + 1),

@@ -107,6 +107,7 @@ ADDRESSES = {
     "evals:euroeval_resume": post(Role.ENGINEER, "euroeval"),
     "evals:suites": Address(Role.VIEWER),
     "evals:suite_install": post(Role.ENGINEER),
+    "evals:european": Address(Role.VIEWER),
     "evals:suite": of(Role.VIEWER, "suite"),
     "evals:suite_pack": of(Role.ENGINEER, "suite"),
     "evals:packs": Address(Role.ENGINEER, BOTH),
