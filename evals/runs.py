@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from evals import candidates, set_scores, suites
+from evals.compact import Places
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.llm import EndpointSpec
 from evals.llm.presence import absence
@@ -83,7 +84,7 @@ def start(
     one is returned as it is unless ``again`` asks for a repetition. Raises CannotStart with the
     evidence of the last check when the endpoint cannot do what a benchmark needs.
     """
-    every = list(suite.benchmarks.select_related("questions"))
+    every = list(suite.benchmarks.with_questions())
     benchmarks, options = choose(every, scoring, languages)
     if not benchmarks:
         raise CannotStart(_("This suite has no benchmark of that kind."))
@@ -244,10 +245,11 @@ def execute(part: Part, progress: Progress) -> None:
         raise JobError(MOVED)
     if probe := candidates.renewed(endpoint, progress):
         _still_able(part, probe)
+    part.benchmark = Benchmark.objects.with_questions().get(pk=part.benchmark_id)
     engine = ENGINES[part.benchmark.engine]
     benchmark = suites.spec(part.benchmark)
-    finished = set(part.samples.answered().values_list("doc_id", flat=True))
-    failed = set(part.samples.exclude(error="").values_list("doc_id", flat=True))
+    finished = _places(part.samples.answered())
+    failed = _places(part.samples.exclude(error=""))
     tally(part)
     total = set_scores.samples_of(part.benchmark)
     progress.begin(total=total, done=len(finished), errors=len(failed))
@@ -267,6 +269,10 @@ def execute(part: Part, progress: Progress) -> None:
     with transaction.atomic():
         progress.fence()
         score(part)
+
+
+def _places(samples: QuerySet[Sample]) -> Places:
+    return Places(samples.order_by().values_list("doc_id", flat=True).iterator(ROWS_AT_ONCE))
 
 
 def _still_able(part: Part, probe: Probe) -> None:
@@ -292,7 +298,7 @@ look = async_to_sync(absence)
 
 
 @async_to_sync
-async def _drive(batches: Any, part: Part, progress: Progress, failed: set[int]) -> None:
+async def _drive(batches: Any, part: Part, progress: Progress, failed: Places) -> None:
     """Store batches as they come."""
 
     async def consume() -> None:
@@ -303,15 +309,16 @@ async def _drive(batches: Any, part: Part, progress: Progress, failed: set[int])
     await alongside(consume(), progress)
 
 
-def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: set[int]) -> None:
+def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: Places) -> None:
     """Write ``outcomes`` and what they add up to in one transaction, if the lease is still ours.
 
     ``failed`` holds the doc_ids without an answer so far and is kept up to date.
     """
     rows = [_sample(part, outcome) for outcome in outcomes]
     answered = [row for row in rows if not row.error]
-    failing = failed.difference(row.doc_id for row in answered)
-    failing |= {row.doc_id for row in rows if row.error}
+    healed = [row.doc_id for row in answered if row.doc_id in failed]
+    failing = [row.doc_id for row in rows if row.error and row.doc_id not in failed]
+    errors = len(failing) - len(healed)
     with transaction.atomic():
         progress.fence()
         Sample.objects.bulk_create(
@@ -322,12 +329,14 @@ def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: set[i
         )
         # With the sums, so that a mean over what is done is right at every moment.
         Part.objects.filter(pk=part.pk).update(
-            done=progress.job.done + len(answered), errors=len(failing), **_added(answered)
+            done=progress.job.done + len(answered),
+            errors=len(failed) + errors,
+            **_added(answered),
         )
-    before = len(failed)
-    failed.clear()
-    failed |= failing
-    progress.advance(done=len(answered), errors=len(failed) - before)
+    failed.update(failing)
+    for doc_id in healed:
+        failed.discard(doc_id)
+    progress.advance(done=len(answered), errors=errors)
     progress.beat()
 
 

@@ -34,7 +34,7 @@ def samples_of(benchmark: Benchmark) -> int:
     return len(asked) if asked else benchmark.questions.count
 
 
-def asked_of(benchmark: Benchmark) -> list[Asked] | None:
+def asked_of(benchmark: Benchmark) -> Sequence[Asked] | None:
     """What is asked under protocol A; None where each question is asked once."""
     # The engine first: pages defer the options of benchmarks, which few of them need.
     if benchmark.engine != ENGINE or protocol_of(benchmark) != protocols.RESAMPLED:
@@ -94,7 +94,7 @@ def scores(part: Part, size: int, texts: list[int] | None = None) -> Found | Non
 
 
 def _of_set(
-    metric: str, table: np.ndarray, asked: list[Asked] | None, texts: list[int] | None
+    metric: str, table: np.ndarray, asked: Sequence[Asked] | None, texts: list[int] | None
 ) -> dict[str, Interval]:
     found: dict[str, Interval] = {}
     for name in corpus.together(metric) if metric in corpus.METRICS else ():
@@ -107,7 +107,7 @@ def _of_set(
     return found
 
 
-def _means(samples: Sequence[Answered], size: int, asked: list[Asked]) -> dict[str, Interval]:
+def _means(samples: Sequence[Answered], size: int, asked: Sequence[Asked]) -> dict[str, Interval]:
     """The metrics of single samples under protocol A, each counted as often as it was drawn."""
     columns: dict[str, np.ndarray] = {}
     for doc_id, metrics, _counts in samples:

@@ -137,9 +137,7 @@ def add(
 
 def describe(suite: Suite) -> dict[str, Any]:
     """``suite`` in canonical form: what its checksum covers (``checksums.of_suite``)."""
-    columns = suite.benchmarks.select_related("questions", "examples").defer(
-        "questions__lines", "examples__lines"
-    )
+    columns = suite.benchmarks.with_questions()
     return {name: getattr(suite, name) for name in checksums.SUITE} | {
         "benchmarks": [
             {name: getattr(column, name) for name in checksums.BENCHMARK if name not in FILES}
@@ -159,7 +157,7 @@ def spec(benchmark: Benchmark) -> BenchmarkSpec:
         scoring=benchmark.scoring,
         metric=benchmark.metric,
         rows=benchmark.questions.rows(),
-        examples=benchmark.examples.rows() if benchmark.examples else [],
+        examples=list(benchmark.examples.each()) if benchmark.examples else [],
         task=benchmark.task,
         options=benchmark.options,
     )

@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from evals.compact import Places
 from evals.engines import Outcome
 from evals.llm import EndpointSpec
 from evals.llm.presence import absence
@@ -45,12 +46,13 @@ async def patiently(
     While the server is away nothing new is asked, for no longer than
     ``SERVER_WAIT_SECONDS``. Raises ``ServerGone`` then, and when ``PATIENCE`` is at its end.
     """
-    held: set[int] = set()
+    held = Places()
     async for batch in _watched(ask(skip), spec, progress):
-        held |= {outcome.doc_id for outcome in batch if outcome.error_kind in PASSING}
+        held.update(outcome.doc_id for outcome in batch if outcome.error_kind in PASSING)
         yield [outcome for outcome in batch if outcome.doc_id not in held]
     if held:
-        async for batch in _watched(ask(set(range(total)) - held), spec, progress):
+        rest = Places(place for place in range(total) if place not in held)
+        async for batch in _watched(ask(rest), spec, progress):
             yield batch
 
 

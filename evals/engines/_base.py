@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,8 @@ class TaskInvalid(ValueError):
 class BenchmarkSpec:
     """One benchmark as an engine needs it.
 
-    ``rows`` are the questions in order; a sample's ``doc_id`` is its index there.
+    ``rows`` are the questions in order; a sample's ``doc_id`` is its index there. They may lie
+    on disk (`evals.compact.Rows`): an engine holds no more of them than it asks at a time.
     ``examples`` are shown before a question, the first ``num_fewshot`` of them in their order;
     without any, examples are drawn from the other rows.
     ``task`` is in the engine's own terms (for lm-eval: a TaskConfig without data set).
@@ -26,7 +27,7 @@ class BenchmarkSpec:
     name: str
     scoring: str
     metric: str
-    rows: list[dict[str, Any]]
+    rows: Sequence[dict[str, Any]]
     task: dict[str, Any]
     examples: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)

@@ -7,9 +7,10 @@ which seed and protocol; see `evals.styles`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, NamedTuple
 
 from evals.engines._base import BenchmarkSpec, Outcome, TaskInvalid
@@ -43,10 +44,11 @@ class EuroStyle:
     async def run(
         self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
     ) -> AsyncIterator[list[Outcome]]:
-        self.validate(spec)
-        made = prepare(spec)
-        done = set(skip)
-        waiting = [doc_id for doc_id in range(len(made.asked)) if doc_id not in done]
+        for fault in _faults(spec):
+            raise TaskInvalid(f"{spec.name}: {fault}")
+        # In a thread: it takes seconds for many rows, and the caller's heartbeat must go on.
+        made = await asyncio.to_thread(prepare, spec)
+        waiting = (doc_id for doc_id in range(len(made.asked)) if doc_id not in skip)
         async with Client(endpoint) as client:
 
             async def ask(doc_id: int) -> Outcome:
@@ -63,6 +65,30 @@ class EuroStyle:
 ENGINE = EuroStyle()
 
 
+class Items:
+    """Rows as the task takes them, each made when it is asked for; ``kinds`` of each is held.
+
+    Raises TaskInvalid, which names the row that does not fit.
+    """
+
+    def __init__(
+        self, task: str, shape: Template, rows: Sequence[dict[str, Any]], what: str
+    ) -> None:
+        self._task, self._shape, self._rows, self._what = task, shape, rows, what
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        found = (self._item(number, row).kinds for number, row in enumerate(rows))
+        self.kinds = [known.setdefault(kinds, kinds) for kinds in found]
+
+    def __getitem__(self, number: int) -> prompts.Item:
+        return self._item(number, self._rows[number])
+
+    def _item(self, number: int, row: dict[str, Any]) -> prompts.Item:
+        try:
+            return prompts.item(self._task, self._shape, row)
+        except prompts.RowInvalid as error:
+            raise TaskInvalid(f"{self._what} {number}: {error}") from error
+
+
 class Prepared(NamedTuple):
     """A benchmark ready to be asked: its questions, examples and what is asked in which order.
 
@@ -73,17 +99,17 @@ class Prepared(NamedTuple):
     task: str
     language: Language
     template: Template
-    items: list[prompts.Item]
-    pool: list[prompts.Item]
+    items: Items
+    pool: Items
     own: bool
     shots: int
-    asked: list[protocols.Asked]
+    asked: Sequence[protocols.Asked]
     orders: list[list[int]]
 
     def examples(self, asked: protocols.Asked) -> list[prompts.Item]:
-        kinds = [each.kinds for each in self.pool]
         order = self.orders[asked.iteration]
-        chosen = shots.draw(order, self.shots, kinds, asked.row if self.own else -1)
+        own = asked.row if self.own else -1
+        chosen = shots.draw(order, self.shots, self.pool.kinds, own)
         return [self.pool[place] for place in chosen]
 
     def prompt(self, doc_id: int, chat: bool) -> tuple[prompts.Item, str]:
@@ -105,29 +131,19 @@ def prepare(spec: BenchmarkSpec) -> Prepared:
     except TemplateInvalid as error:
         raise TaskInvalid(f"{spec.name}: {error}") from error
 
-    def read(rows: list[dict[str, Any]], what: str) -> list[prompts.Item]:
-        made = []
-        for number, row in enumerate(rows):
-            try:
-                made.append(prompts.item(task, shape, row))
-            except prompts.RowInvalid as error:
-                raise TaskInvalid(f"{spec.name}, {what} {number}: {error}") from error
-        return made
-
-    items = read(spec.rows, "row")
-    pool = read(spec.examples, "example") if spec.examples else items
+    items = Items(task, shape, spec.rows, f"{spec.name}, row")
+    pool = Items(task, shape, spec.examples, f"{spec.name}, example") if spec.examples else items
     count = int(spec.options.get("num_fewshot", TASKS[task].shots))
-    most = len(pool) - (pool is items)
+    most = len(pool.kinds) - (pool is items)
     if count > most:
         raise TaskInvalid(
             f"{spec.name}: options.num_fewshot is {count}, but there are only {most} examples."
         )
     seed = spec.options.get("seed", protocols.SEED)
     protocol = spec.options.get("protocol", protocols.ONCE)
-    asked = protocols.plan(protocol, len(items), seed)
-    kinds = [each.kinds for each in pool]
-    rounds = 1 + max(each.iteration for each in asked)
-    orders = [shots.ordered(kinds, seed + number) for number in range(rounds)]
+    asked = protocols.plan(protocol, len(items.kinds), seed)
+    rounds = 1 + asked[-1].iteration
+    orders = [shots.ordered(pool.kinds, seed + number) for number in range(rounds)]
     return Prepared(task, words, shape, items, pool, pool is items, count, asked, orders)
 
 

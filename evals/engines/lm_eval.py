@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from copy import deepcopy
 from importlib.metadata import version
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evals.engines import _bounds, _mass
@@ -27,8 +28,11 @@ from evals.llm import Client, EndpointSpec, pooled, thinking
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
+    from evals.engines import _documents
+
 FEWSHOT_SEED = 1234  # lm_eval.simple_evaluate's default, so that shots are the same
 MOST_SHOTS = 100
+ROWS_AT_ONCE = 64  # read together
 # What a task may set. Everything else of lm-eval would load code, files or data from
 # elsewhere (use_prompt and the metrics of other libraries too) or change what is counted.
 TASK_KEYS = {
@@ -136,15 +140,20 @@ class LmEval:
     async def run(
         self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
     ) -> AsyncIterator[list[Outcome]]:
-        # In a thread: thousands of documents take seconds, and the caller's heartbeat must go on.
-        task, documents = await _in_thread(lambda: prepare(spec))
-        open_ones = [document for document in documents if document.doc_id not in set(skip)]
+        def ready() -> tuple[ConfigurableTask, Iterator[Document]]:
+            made = prepare(spec)
+            documents = made.documents(skip)
+            return made.task, chain(islice(documents, 1), documents)
+
+        # In a thread: looking through thousands of rows takes seconds, and the caller's
+        # heartbeat must go on.
+        task, documents = await _in_thread(ready)
         async with Client(endpoint) as client:
 
             async def ask(document: Document) -> Outcome:
                 return await ask_document(client, task, spec, document)
 
-            batches = pooled(open_ones, ask, endpoint.concurrency)
+            batches = pooled(documents, ask, endpoint.concurrency)
             try:
                 with seldom_collected():
                     async for batch in batches:
@@ -202,51 +211,101 @@ async def _in_thread(call: Callable[[], T]) -> T:
     return await future
 
 
-def prepare(spec: BenchmarkSpec) -> tuple[ConfigurableTask, list[Document]]:
-    """The task object of ``spec`` and all its documents with their requests.
+class Prepared:
+    """A benchmark ready to be asked: its documents are made one by one, as they are needed."""
+
+    def __init__(self, spec: BenchmarkSpec) -> None:
+        from evals.engines import _documents
+
+        self._spec = spec
+        self._rows = _documents.Typed(spec.rows)
+        self.task = load_task(spec, self._rows[:1])
+        self._shots = int(self.task.config.num_fewshot or 0)
+        self._drawn: _documents.Drawn | None = None
+        if self._shots and self.task.fewshot_cfg.split == self.task.config.test_split:
+            self.task.sampler = _documents.SAMPLERS[self.task.fewshot_cfg.sampler](self._rows)
+            if isinstance(self.task.sampler, _documents.Drawn):
+                self._drawn = self.task.sampler
+        if spec.scoring in ("options", "letter"):
+            for doc_id, doc in enumerate(self._rows):
+                _check_choice(self.task, spec, doc_id, doc)
+
+    def documents(self, skip: Collection[int] = ()) -> Iterator[Document]:
+        """The documents that are not in ``skip``, in order.
+
+        Examples are drawn for those in ``skip`` too: they follow from what was drawn before, so
+        leaving them out would change the prompts of the rest.
+        """
+        self.task.set_fewshot_seed(FEWSHOT_SEED)
+        for start in range(0, len(self._rows), ROWS_AT_ONCE):
+            places = range(start, min(start + ROWS_AT_ONCE, len(self._rows)))
+            wanted = [place for place in places if place not in skip]
+            docs = dict(zip(wanted, self._rows.at(wanted), strict=True))
+            for place in places:
+                if place in docs:
+                    yield self._document(place, docs.pop(place))
+                elif self._drawn:
+                    self._drawn.draw(self._shots, self._drawn.marks[place])
+
+    def _document(self, doc_id: int, doc: dict[str, Any]) -> Document:
+        try:
+            return build(self.task, doc_id, doc, chat=bool(self._spec.options.get("chat")))
+        except Exception as error:  # templates and rows fail in as many ways as there are filters
+            raise _unfit(self._spec, error, f", row {doc_id}") from error
+
+
+def prepare(spec: BenchmarkSpec) -> Prepared:
+    """``spec`` ready to be asked; its choices are looked through, its first prompt is made.
 
     Raises TaskInvalid when templates and rows do not fit each other.
     """
     try:
-        task = load_task(spec)
-        documents = build(task, chat=bool(spec.options.get("chat")))
-    except Exception as error:  # templates and rows fail in as many ways as there are filters
-        text = f"{type(error).__name__}: {error}"
-        raise TaskInvalid(f"{spec.name}: lm-eval cannot build its prompts ({text}).") from error
-    if spec.scoring in ("options", "letter"):
-        for document in documents:
-            _check_choice(task, spec, document)
-    return task, documents
+        made = Prepared(spec)
+    except TaskInvalid:
+        raise
+    except Exception as error:  # as above
+        raise _unfit(spec, error) from error
+    next(made.documents())
+    return made
 
 
-def _check_choice(task: ConfigurableTask, spec: BenchmarkSpec, document: Document) -> None:
+def _unfit(spec: BenchmarkSpec, error: Exception, where: str = "") -> TaskInvalid:
+    text = f"{type(error).__name__}: {error}"
+    return TaskInvalid(f"{spec.name}{where}: lm-eval cannot build its prompts ({text}).")
+
+
+def _check_choice(
+    task: ConfigurableTask, spec: BenchmarkSpec, doc_id: int, doc: dict[str, Any]
+) -> None:
     """Raise TaskInvalid unless one context has different continuations, one of them right."""
-    contexts = {request.args[0] for request in document.requests}
-    if task.multiple_input or len(contexts) != 1:
+    if task.multiple_input:
         raise TaskInvalid(
             f"{spec.name}: doc_to_text makes one context for each choice; only tasks with one "
             "context and several choices are supported."
         )
-    choices = [str(choice) for choice in task.doc_to_choice(document.doc)]
+    choices = [str(choice) for choice in task.doc_to_choice(doc)]
     # Translations say some choices alike; there lm-eval's scores are taken as they are.
     distinct = 2 if spec.options.get("repeated_choices") else len(choices)
     different = len(set(choices)) >= max(2, distinct)
-    if spec.metric == _mass.METRIC and (fault := _mass.fault(document.doc, choices)):
-        raise TaskInvalid(f"{spec.name}, row {document.doc_id}: {fault}")
-    if gold_of(task, document.doc, choices) is None or not all(choices) or not different:
+    if spec.metric == _mass.METRIC and (fault := _mass.fault(doc, choices)):
+        raise TaskInvalid(f"{spec.name}, row {doc_id}: {fault}")
+    if gold_of(task, doc, choices) is None or not all(choices) or not different:
         raise TaskInvalid(
-            f"{spec.name}, row {document.doc_id}: doc_to_target must name exactly one of at "
+            f"{spec.name}, row {doc_id}: doc_to_target must name exactly one of at "
             f"least two different choices, none of them empty; they are {choices}."
         )
     if spec.scoring == "letter" and not all(len(choice) == 1 for choice in choices):
         raise TaskInvalid(
-            f"{spec.name}, row {document.doc_id}: scoring 'letter' needs choices of one letter "
+            f"{spec.name}, row {doc_id}: scoring 'letter' needs choices of one letter "
             f"or digit each, which stand in the prompt; they are {choices}."
         )
 
 
-def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
-    """lm-eval's task object over the rows of ``spec``, with seeded few-shot examples."""
+def load_task(spec: BenchmarkSpec, beginning: list[dict[str, Any]]) -> ConfigurableTask:
+    """lm-eval's task object of ``spec``, over the ``beginning`` of its rows alone.
+
+    It would hold all rows that it is given, and once more as examples.
+    """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
@@ -260,7 +319,7 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
 
     def splits(**_: Any) -> dict[str, Dataset]:
         examples = {EXAMPLES_SPLIT: split(spec.examples)} if spec.examples else {}
-        return {"test": split(spec.rows), **examples}
+        return {"test": split(beginning), **examples}
 
     config = {
         **fewshot(spec.options, bool(spec.examples)),
@@ -271,9 +330,7 @@ def load_task(spec: BenchmarkSpec) -> ConfigurableTask:
     }
     if spec.metric == _mass.METRIC:
         config["process_results"] = _mass.results
-    task = ConfigurableTask(config=config)
-    task.set_fewshot_seed(FEWSHOT_SEED)
-    return task
+    return ConfigurableTask(config=config)
 
 
 def _sandbox_templates() -> None:
@@ -287,31 +344,24 @@ def _sandbox_templates() -> None:
         utils.env = sandbox
 
 
-def build(task: ConfigurableTask, *, chat: bool) -> list[Document]:
-    """Every document with its requests, in order.
-
-    All of them each time, also on resume: shots are drawn in document order, so
-    leaving documents out would change the prompts of the rest.
-    """
-    documents = []
-    for doc_id, doc in task.doc_iterator(rank=0, world_size=1, limit=None):
-        context = task.fewshot_context(
-            doc,
-            num_fewshot=task.config.num_fewshot or 0,
-            apply_chat_template=chat,
-            fewshot_as_multiturn=True,
-            chat_template=_render_chat if chat else None,
-            gen_prefix=task.doc_to_prefix(doc),
-        )
-        made = task.construct_requests(
-            doc=doc,
-            ctx=context,
-            metadata=(task.config.task, doc_id, task.config.repeats),
-            apply_chat_template=chat,
-            chat_template=_render_chat if chat else None,
-        )
-        documents.append(Document(doc_id, doc, made if isinstance(made, list) else [made]))
-    return documents
+def build(task: ConfigurableTask, doc_id: int, doc: dict[str, Any], *, chat: bool) -> Document:
+    """``doc`` with its requests."""
+    context = task.fewshot_context(
+        doc,
+        num_fewshot=task.config.num_fewshot or 0,
+        apply_chat_template=chat,
+        fewshot_as_multiturn=True,
+        chat_template=_render_chat if chat else None,
+        gen_prefix=task.doc_to_prefix(doc),
+    )
+    made = task.construct_requests(
+        doc=doc,
+        ctx=context,
+        metadata=(task.config.task, doc_id, task.config.repeats),
+        apply_chat_template=chat,
+        chat_template=_render_chat if chat else None,
+    )
+    return Document(doc_id, doc, made if isinstance(made, list) else [made])
 
 
 def _render_chat(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:

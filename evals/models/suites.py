@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count, islice
 from typing import Any
 
-from django.db import models
+from django.db import connection, models
+from django.db.models.functions import Substr
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from evals.compact import Rows
 from evals.words import titled
 from portal.accounts.models import Project
+
+PIECE = 2**22  # bytes or characters of a question file read at once
 
 
 class QuestionSet(models.Model):
@@ -25,12 +30,44 @@ class QuestionSet(models.Model):
     def __str__(self) -> str:
         return self.sha256[:12]
 
-    def rows(self) -> list[dict[str, Any]]:
-        return list(self.each())
+    def rows(self) -> Rows:
+        """All questions, in a file of their own."""
+        return Rows(self._each_line())
 
     def each(self) -> Iterator[dict[str, Any]]:
+        return map(json.loads, self._each_line())
+
+    def some(self, places: range) -> list[dict[str, Any]]:
+        """The questions at ``places``, without reading what comes after them."""
+        return [json.loads(line) for line in islice(self._each_line(), places.start, places.stop)]
+
+    def _each_line(self) -> Iterator[bytes]:
         # Not splitlines(): that cuts at U+2028 and U+0085 too, which JSON strings may hold.
-        return (json.loads(line) for line in self.lines.split("\n") if line.strip())
+        rest = b""
+        for piece in self._pieces():
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from filter(bytes.strip, whole)
+        if rest.strip():
+            yield rest
+
+    def _pieces(self) -> Iterator[bytes]:
+        """``lines`` bit by bit, read so from the database where they are deferred."""
+        if "lines" not in self.get_deferred_fields():
+            yield self.lines.encode()
+        elif connection.vendor == "sqlite":
+            connection.ensure_connection()
+            with connection.connection.blobopen(
+                self._meta.db_table, "lines", self.pk, readonly=True
+            ) as text:
+                while piece := text.read(PIECE):
+                    yield piece
+        else:
+            each = QuestionSet.objects.filter(pk=self.pk)
+            for start in count(1, PIECE):
+                piece = each.values_list(Substr("lines", start, PIECE), flat=True).get()
+                if not piece:
+                    return
+                yield piece.encode()
 
 
 class SuiteQuerySet(models.QuerySet["Suite"]):
@@ -81,6 +118,11 @@ class SuiteFrozen(Exception):
 
 class BenchmarkQuerySet(models.QuerySet["Benchmark"]):
     """Refuses to change or delete benchmarks of a suite version that a run has used."""
+
+    def with_questions(self) -> BenchmarkQuerySet:
+        """With questions and examples, but for their texts, which may be big."""
+        found = self.select_related("questions", "examples")
+        return found.defer("questions__lines", "examples__lines")
 
     def _refuse_frozen(self) -> None:
         if frozen := self.filter(suite__frozen_at__isnull=False).first():

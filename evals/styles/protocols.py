@@ -9,9 +9,9 @@ often than 95 %. Source: EuroEval 16.11, ``scores.aggregate_scores``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,10 +32,22 @@ class Asked(NamedTuple):
     times: int
 
 
-def plan(protocol: str, rows: int, seed: int) -> list[Asked]:
+class _Once(Sequence[Asked]):
+    def __init__(self, rows: range) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._rows[at]
+        return _Once(found) if isinstance(found, range) else Asked(0, found, 1)
+
+
+def plan(protocol: str, rows: int, seed: int) -> Sequence[Asked]:
     """Everything that is asked, in order; a sample's ``doc_id`` is its place here."""
     if protocol == ONCE:
-        return [Asked(0, row, 1) for row in range(rows)]
+        return _Once(range(rows))
     drawn = np.random.default_rng(seed).integers(0, rows, size=(ITERATIONS, rows))
     return [
         Asked(iteration, int(row), int(times))
@@ -45,7 +57,7 @@ def plan(protocol: str, rows: int, seed: int) -> list[Asked]:
 
 
 def resampled(
-    asked: list[Asked], table: np.ndarray, metric: Callable[[np.ndarray, np.ndarray], float]
+    asked: Sequence[Asked], table: np.ndarray, metric: Callable[[np.ndarray, np.ndarray], float]
 ) -> Interval | None:
     """The mean of ``metric(rows, times)`` over the iterations, with its half-width.
 

@@ -18,15 +18,15 @@ def ordered(kinds: Sequence[Sequence[str]], seed: int) -> list[int]:
     order = rng.permutation(len(kinds)).tolist()
     labels = sorted({label for own in kinds for label in own})
     labels = [labels[at] for at in rng.permutation(len(labels))]
-    waiting = {label: [at for at in order if label in kinds[at]] for label in labels}
-    taken: dict[int, None] = {}
-    while len(taken) < len(order):
+    waiting = {label: iter([at for at in order if label in kinds[at]]) for label in labels}
+    taken, out = bytearray(len(order)), []
+    while len(out) < len(order):
         for label in labels:
-            rest = [at for at in waiting[label] if at not in taken]
-            waiting[label] = rest
-            if rest:
-                taken[rest[0]] = None
-    return list(taken)
+            place = next((at for at in waiting[label] if not taken[at]), None)
+            if place is not None:
+                taken[place] = 1
+                out.append(place)
+    return out
 
 
 def draw(order: Sequence[int], count: int, kinds: Sequence[Sequence[str]], asked: int) -> list[int]:

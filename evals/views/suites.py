@@ -85,21 +85,21 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def benchmark(request: HttpRequest, pk: int) -> HttpResponse:
     """One benchmark: what it asks, its questions, and a prompt as a model has seen it."""
     found = get_object_or_404(
-        Benchmark.objects.select_related("suite", "questions", "examples"),
+        Benchmark.objects.with_questions().select_related("suite"),
         pk=pk, suite__project=request.project,
     )  # fmt: skip
-    rows = list(enumerate(found.questions.rows()))
-    page = Paginator(rows, QUESTIONS).get_page(request.GET.get("page"))
+    page = Paginator(range(found.questions.count), QUESTIONS).get_page(request.GET.get("page"))
+    rows = zip(page.object_list, found.questions.some(page.object_list), strict=False)
     shots = int(found.options.get("num_fewshot", 0))
     asked = Sample.objects.filter(part__benchmark=found, error="").select_related("part__run")
     context = {
         "benchmark": found,
         "suite": found.suite,
         "page": page,
-        "questions": [(number, _fields(row)) for number, row in page.object_list],
+        "questions": [(number, _fields(row)) for number, row in rows],
         "shots": shots,
         "protocol": set_scores.protocol_of(found),
-        "examples": [_fields(row) for row in found.examples.rows()[:shots]]
+        "examples": [_fields(row) for row in found.examples.some(range(shots))]
         if found.examples
         else [],
         "asked": asked.defer("part__values").order_by("doc_id", "-pk").first(),

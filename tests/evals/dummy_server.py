@@ -36,8 +36,9 @@ def table_of(specs: Iterable[BenchmarkSpec], mode: str) -> Table:
     """What the control model ``mode`` answers to every question of ``specs``."""
     table = Table({}, {})
     for spec in specs:
-        task, documents = prepare(spec)
-        targets = [task.doc_to_target(document.doc) for document in documents]
+        made = prepare(spec)
+        documents = list(made.documents())
+        targets = [made.task.doc_to_target(document.doc) for document in documents]
         labels = sorted(set(targets))
         for document, target in zip(documents, targets, strict=True):
             prompt = str(document.requests[0].args[0])

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from evals import runs
+from evals.compact import Places
 from evals.engines import Outcome
 from evals.models import Candidate, Part, Run, Sample
 from portal.accounts.models import Project
@@ -50,7 +51,7 @@ def failure(doc_id: int) -> Outcome:
 def store(part: Part, *batches: list[Outcome]) -> Part:
     """Store ``batches`` as a worker does; the part as the database has it then."""
     progress = jobs.claim(Part, part.pk)
-    failed = set(part.samples.exclude(error="").values_list("doc_id", flat=True))
+    failed = Places(part.samples.exclude(error="").values_list("doc_id", flat=True))
     for batch in batches:
         runs.store(part, batch, progress, failed)
     return Part.objects.get(pk=part.pk)

@@ -29,7 +29,7 @@ def test_it_loads_benchmarks_with_their_questions(project: Project, tmp_path: Pa
     suite = suites.load(project, write_suite(tmp_path, [choice(rows=rows), answer()]))
     first, second = suite.benchmarks.all()
     assert (first.name, first.position, first.questions.count) == ("colours", 0, 5)
-    assert first.questions.rows() == suites.spec(first).rows == rows
+    assert list(first.questions.each()) == list(suites.spec(first).rows) == rows
     assert (second.scoring, second.metric) == ("generate", "exact_match")
 
 
@@ -151,7 +151,7 @@ def test_it_runs_no_code_from_a_suite_file(project: Project, tmp_path: Path) -> 
 def test_questions_come_back_as_they_were_written(texts: list[str]) -> None:
     rows = [{"question": text, "number": number} for number, text in enumerate(texts)]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    assert suites._question_set(lines, "rows.jsonl").rows() == rows
+    assert list(suites._question_set(lines, "rows.jsonl").each()) == rows
 
 
 def test_every_shipped_suite_can_be_installed(project: Project) -> None:
@@ -192,8 +192,8 @@ def test_examples_of_their_own_are_shown_in_their_order(project: Project, tmp_pa
     suite = suites.load(project, write_suite(tmp_path, [entry], tags=["own"]))
     benchmark = suite.benchmarks.get()
     assert (suite.tags, benchmark.tags) == (["own"], ["knowledge"])
-    _task, documents = prepare(suites.spec(benchmark))
-    prompt = documents[0].requests[0].args[0]
+    first = next(prepare(suites.spec(benchmark)).documents())
+    prompt = first.requests[0].args[0]
     assert prompt.startswith(
         "Question: Shown 1\nAnswer: no\n\nQuestion: Shown 2\nAnswer: yes\n\nQuestion: No 0"
     )

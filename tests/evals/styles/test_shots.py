@@ -44,7 +44,7 @@ def test_a_question_is_never_its_own_example_and_the_balance_stays(asked, count)
 
 
 def test_protocol_b_asks_each_question_once():
-    assert protocols.plan("B", 3, 4242) == [(0, 0, 1), (0, 1, 1), (0, 2, 1)]
+    assert list(protocols.plan("B", 3, 4242)) == [(0, 0, 1), (0, 1, 1), (0, 2, 1)]
 
 
 def test_protocol_a_asks_ten_resamples_each_question_of_one_once():
