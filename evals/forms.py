@@ -19,6 +19,7 @@ from evals.imports import MOST_BYTES
 from evals.llm.dialects import DIALECTS, GENERIC
 from evals.llm.streaming import Prompt
 from evals.models import Benchmark, Candidate, Price, Pricing, SavedBoard, Suite
+from evals.models.imports import Kind
 from evals.models.suites import Scoring
 from evals.words import CORRECTIONS, language_name, word
 from portal.accounts.models import Project
@@ -278,9 +279,14 @@ class ImportForm(forms.Form):
 
 
 class SourceForm(forms.Form):
-    """Who says so, where and when; a board needs it."""
+    """Who says so, where and when; a board of others tells none of it in its file."""
 
-    source = forms.CharField(label=_("Source"), max_length=200, required=False)
+    source = forms.CharField(
+        label=_("Source"),
+        max_length=200,
+        required=False,
+        error_messages={"required": _("Write who publishes this board.")},
+    )
     url = forms.CharField(
         label=_("Address"),
         max_length=500,
@@ -291,7 +297,20 @@ class SourceForm(forms.Form):
         label=_("Date of the results"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        error_messages={"required": _("Write of which day this board is.")},
     )
+
+    def __init__(self, kind: str, *args: Any, **kwargs: Any) -> None:
+        """``kind`` of the import (evals.models.imports.Kind): a board needs source and date."""
+        super().__init__(*args, **kwargs)
+        if kind != Kind.BOARD:
+            return
+        for name, hint in {
+            "source": _("Who publishes the board, such as the name of its site"),
+            "dated": _("The day the board states, or the day on which it was fetched"),
+        }.items():
+            self.fields[name].required = True
+            self.fields[name].help_text = hint
 
 
 class RunForm(forms.Form):

@@ -90,7 +90,7 @@ def create(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """What a file was understood as; while it is a preview, the form that keeps it."""
     found = get_import(request, pk)
-    return _page(request, found, SourceForm(initial={"source": "", "dated": found.dated}))
+    return _page(request, found, SourceForm(found.kind))
 
 
 def _page(request: HttpRequest, found: Import, form: SourceForm, status: int = 200) -> HttpResponse:
@@ -117,9 +117,11 @@ def _roles(request: HttpRequest, found: Import) -> dict[str, str] | None:
 def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep it, or look at it again with other columns ("preview" in the form)."""
     found = get_import(request, pk)
-    form = SourceForm(request.POST)
-    if "preview" in request.POST or not form.is_valid():
-        return _page(request, found, form, status=200 if form.is_valid() else 422)
+    if "preview" in request.POST:  # what is written in the form stays, and is not yet judged
+        return _page(request, found, SourceForm(found.kind, initial=request.POST.dict()))
+    form = SourceForm(found.kind, request.POST)
+    if not form.is_valid():
+        return _page(request, found, form, status=422)
     try:
         roles = _roles(request, found)
         imports.confirm(found, by=request.user, roles=roles, **form.cleaned_data)

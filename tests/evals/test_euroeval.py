@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 from django.test import Client
+from django.urls import reverse
 
 from evals import euroeval
 from evals.models import Candidate, EuroEvalRun
@@ -201,3 +202,17 @@ def test_an_engineer_starts_it_from_the_models_page_and_reads_the_results(
     perform(run)
     page = as_erik.get(run.get_absolute_url()).content.decode()
     assert "sb10k" in page and "50.00" in page and "1.25" in page
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [(JobState.DONE, False), (JobState.FAILED, True), (JobState.CANCELLED, True)],
+)
+def test_only_what_did_not_come_to_its_end_can_be_resumed(
+    candidate: Candidate, as_erik: Client, state: str, offered: bool
+) -> None:
+    run = EuroEvalRun.objects.create(
+        candidate=candidate, endpoint_revision=1, datasets=["sb10k"], state=state
+    )
+    page = as_erik.get(run.get_absolute_url()).text
+    assert (f'action="{reverse("evals:euroeval_resume", args=[run.pk])}"' in page) == offered

@@ -58,6 +58,21 @@ def test_a_board_needs_its_source_and_date(as_erik: Client) -> None:
     assert not ExternalResult.objects.exists()
 
 
+def test_the_form_says_what_a_board_needs_before_it_is_sent(as_erik: Client) -> None:
+    board = upload(as_erik, BOARD)
+    page = as_erik.get(board.get_absolute_url()).text
+    assert page.count("(optional)") == 1  # the address alone
+    assert "Who publishes the board" in page and "the day on which it was fetched" in page
+    url = reverse("evals:import_confirm", args=[board.pk])
+    refused = as_erik.post(url, {"source": "Arena", "url": "", "dated": ""})
+    assert refused.status_code == 422 and "Write of which day this board is." in refused.text
+    again = as_erik.post(url, {"source": "", "url": "https://a.example", "preview": "1"})
+    assert again.status_code == 200 and "https://a.example" in again.text
+    assert "Write who publishes" not in again.text  # looking again at columns judges no field
+    tool = upload(as_erik, json.dumps(NEW).encode(), "euroeval_benchmark_results.jsonl")
+    assert as_erik.get(tool.get_absolute_url()).text.count("(optional)") == 3
+
+
 def test_columns_can_be_chosen_and_looked_at_again(as_erik: Client) -> None:
     found = upload(as_erik, BOARD)
     chosen = {"column": ["Model", "Elo", "Size"], "role": ["ignore", "score", "model"]}
