@@ -21,7 +21,7 @@ from pathlib import Path
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_noop
 
 from evals import candidates, imports
 from evals.models import Candidate, EuroEvalRun
@@ -46,7 +46,10 @@ PASSED_ON = (
     "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
     "no_proxy",
 )  # fmt: skip
-SWITCHED_OFF = gettext_lazy("EuroEval is not set up here. Set PORTAL_EUROEVAL to its program.")
+# Kept in English with the job and shown in the reader's language; see `told` in portal.ui.
+SWITCHED_OFF = gettext_noop("EuroEval is not set up here. Set PORTAL_EUROEVAL to its program.")
+CHANGED = gettext_noop("The endpoint changed since this was started. Start it anew.")
+NO_RESULT = gettext_noop("EuroEval gave no result for these data sets. Its log says why.")
 
 
 class EuroEvalRefused(ValueError):
@@ -85,7 +88,7 @@ def start(
 ) -> EuroEvalRun:
     """Queue EuroEval over ``datasets``. Raises EuroEvalRefused where it is not set up."""
     if not available():
-        raise EuroEvalRefused(str(SWITCHED_OFF))
+        raise EuroEvalRefused(gettext(SWITCHED_OFF))
     run = EuroEvalRun(
         candidate=candidate,
         endpoint_revision=candidate.endpoint.revision,
@@ -102,10 +105,10 @@ def start(
 def execute(run: EuroEvalRun, progress: Progress) -> None:
     """Measure what is not measured yet; each result is kept as soon as its process ends."""
     if not available():
-        raise JobError(str(SWITCHED_OFF))
+        raise JobError(SWITCHED_OFF)
     endpoint = run.candidate.endpoint
     if endpoint.revision != run.endpoint_revision:
-        raise JobError(gettext("The endpoint changed since this was started. Start it anew."))
+        raise JobError(CHANGED)
     spec = candidates.spec(endpoint)
     try:
         spec.policy.check_url(spec.base_url)
@@ -123,10 +126,7 @@ def execute(run: EuroEvalRun, progress: Progress) -> None:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     if run.failed:
-        raise JobError(
-            gettext("EuroEval gave no result for: %(names)s. Its log says why.")
-            % {"names": ", ".join(run.failed)}
-        )
+        raise JobError(f"{NO_RESULT}\n{', '.join(run.failed)}")
 
 
 def command(base_url: str, model: str, dataset: str, test_split: bool) -> list[str]:

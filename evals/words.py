@@ -99,6 +99,7 @@ CODES = {
     "wilson": gettext_lazy("Wilson interval"),
     "bootstrap": gettext_lazy("bootstrap"),
     "clustered bootstrap": gettext_lazy("bootstrap of whole texts"),
+    "thinking rule": gettext_lazy("thinking rule"),
     "monte carlo": gettext_lazy("Monte-Carlo half-width of the mean, not a sampling interval"),
 }
 

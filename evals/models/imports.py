@@ -8,6 +8,7 @@ import io
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.accounts.models import Project
@@ -61,7 +62,14 @@ class Import(models.Model):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return self.source or ", ".join(file.name for file in self.files.all())
+        """Its source, or its file: of several the one that holds the results."""
+        if self.source:
+            return self.source
+        names = [file.name for file in self.files.all()]
+        name = next((each for each in names if each.startswith("results_")), "".join(names[:1]))
+        if len(names) < 2:
+            return name
+        return gettext("%(name)s and %(n)s more") % {"name": name, "n": len(names) - 1}
 
     def get_absolute_url(self) -> str:
         return reverse("evals:import", args=[self.pk])

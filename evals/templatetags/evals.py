@@ -141,9 +141,9 @@ def figures(found: Figures | None) -> SafeString:
         return SafeString("")
     parts = []
     if found.p_value is not None:
-        parts.append(f"{gettext('McNemar')} p {p_value(found.p_value)}")
+        parts.append(gettext("McNemar p %(p)s") % {"p": p_value(found.p_value)})
     if found.gap.p is not None:
-        parts.append(f"{gettext('corrected')} p {p_value(found.gap.p)}")
+        parts.append(gettext("corrected p %(p)s") % {"p": p_value(found.gap.p)})
     parts.append(f"n = {whole(found.n)}")
     if found.clustered:
         parts.append(gettext("counted by text"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from io import BytesIO
 from tempfile import TemporaryFile
 
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -61,15 +63,29 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     except (packs.PackInvalid, suites.SuiteInvalid) as error:
         messages.error(request, str(error))
         return redirect("evals:packs")
+    signer, beside = packs.signer(request.project, pack), packs.differences(request.project, pack)
+    taken = beside and not beside.same and beside.suite.version == pack.entry["version"]
     context = {
         "waiting": waiting,
         "pack": pack,
-        "signer": packs.signer(request.project, pack),
+        "made_at": _moment(pack.made.at),
+        "signer": signer,
         "benchmarks": list(packs.benchmarks(pack)),
-        "beside": packs.differences(request.project, pack),
+        "beside": beside,
+        "taken": taken,
+        "importable": not taken and (signer.known or may(request, Role.ADMIN)),
         "concerns": list(licences.concerns(pack.entry)),
     }
     return render(request, "evals/packs/detail.html", context)
+
+
+def _moment(text: str) -> datetime | None:
+    """The time that a pack's maker wrote down; None where it is none, for it is anyone's text."""
+    try:
+        found = datetime.fromisoformat(text)
+        return timezone.localtime(found) if timezone.is_aware(found) else found
+    except (ValueError, OverflowError):
+        return None
 
 
 @require_POST

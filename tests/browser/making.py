@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from evals import boards, candidates, imports, packs, runs
+from evals import boards, candidates, euroeval, exports, imports, packs, runs
 from evals.models import (
     Candidate,
     EuroEvalRun,
@@ -46,6 +46,7 @@ PER_HOUR = {"pricing": "gpu_hour", "currency": "EUR", "per_gpu_hour": Decimal("2
 BOARD = "Modell;ARC;HellaSwag\nAlder-7B;79,15;60\nBirch ünd more;;61,2 %\n".encode()
 SHORT = ("chat", "completions")
 TRUSTED = "A" * 43 + "="
+UNBROKEN = "Hazel_1.5B_instruct_merged_from_seven_checkpoints"  # breaks no page that is narrow
 
 
 class Team(NamedTuple):
@@ -56,11 +57,13 @@ class Team(NamedTuple):
     suite: Suite
     run: Run  # with samples of every outcome
     working: Run
+    waiting: Run  # for its server
     stopped: Run
     sample: int
     benchmark: int
     board: int  # imported
     preview: int  # not yet
+    harness: int  # imported, of lm-eval with its samples
     people: dict[str, User]
     invitation: str
     password: str
@@ -88,9 +91,14 @@ def make_team() -> Team:
     candidates.set_price(models[1].endpoint, by=erik, **PER_HOUR)
     first = [measured(model, suite, share) for model, share in zip(models, SHARES, strict=False)]
     run = measured(models[0], suite, 0.85, failed=2)
-    working, stopped = underway(models[1], suite), underway(models[2], suite)
+    working, stopped, waiting = (underway(models[at], suite) for at in (1, 2, 0))
     Part.objects.filter(run=working).update(state=JobState.RUNNING, started_at=timezone.now())
     working.settle()
+    Part.objects.filter(run=waiting).update(
+        state=JobState.RUNNING, started_at=timezone.now(), waiting_since=timezone.now(),
+        waiting_for="http://gpu-node-00.cluster.example.internal:8000/v1: connection refused",
+    )  # fmt: skip
+    waiting.settle()
     Part.objects.filter(run=stopped).update(
         state=JobState.FAILED, message="The server refused the connection.\nIs it running?",
         finished_at=timezone.now(),
@@ -118,14 +126,15 @@ def make_team() -> Team:
     imports.confirm(
         board, source="A board", url="https://board.example/2026", dated=date(2026, 1, 2), by=erik
     )
-    waiting = packs.keep(
-        project, "small.pack.zip", packed(licence="CC-BY-NC-4.0", version=2), by=erik
-    )
+    content = exports.lm_eval_files(first[1]).read()
+    harness = imports.receive(project, [imports.File("run.zip", content)], by=erik)
+    imports.confirm(harness, by=erik)
+    pack = packs.keep(project, "small.pack.zip", packed(licence="CC-BY-NC-4.0", version=2), by=erik)
     packs.trust(project, "Munich", TRUSTED, by=alice)
     return Team(
-        project, models, suite, run, working, stopped, sample.pk, part.benchmark_id, board.pk,
-        preview.pk, people,
-        link, password, waiting.pk,
+        project, models, suite, run, working, waiting, stopped, sample.pk, part.benchmark_id,
+        board.pk, preview.pk, harness.pk, people,
+        link, password, pack.pk,
     )  # fmt: skip
 
 
@@ -138,7 +147,11 @@ def make_models(project: Project) -> list[Candidate]:
     facts = [
         ("Rowan-24B-instruct-2026-03-AWQ-int4", EVERYTHING, rowan),
         ("Alder-7B", EVERYTHING, {"parameters": 7, "licence": "Apache-2.0"}),
-        ("Hazel-1.5B", EVERYTHING, {"parameters": 1.5, "quantisation": "bf16"}),
+        (
+            "Hazel_1.5B_instruct_merged_from_seven_checkpoints",
+            EVERYTHING,
+            {"parameters": 1.5, "quantisation": "bf16"},
+        ),
         ("Oak-70B-chat", EVERYTHING, {"parameters": 70, "licence": "Llama 3.3 Community License"}),
         ("Old-Yew-3B", SHORT, {"parameters": 3}),
         ("Larch-13B", None, {}),
@@ -244,7 +257,7 @@ def make_euroeval(candidate: Candidate) -> EuroEvalRun:
         candidate=candidate, endpoint_revision=1, datasets=["scala-de", "germeval"], total=2,
         done=1, errors=1, state=JobState.FAILED, finished_at=timezone.now(),
         measured=["scala-de"], failed=["germeval"],
-        message="EuroEval gave no result for: germeval. Its log says why.",
+        message=f"{euroeval.NO_RESULT}\ngermeval",
         log="Benchmarking on the truncated version of the German named entity dataset\n"
         "ConnectionError: couldn't reach the hub",
     )  # fmt: skip

@@ -240,6 +240,7 @@ PAGES: dict[str, list[Look]] = {
         Look("run-wrong", at("evals:run", "?show=wrong&benchmark=words_de", **RUN), who="vera"),
         Look("run-nothing", at("evals:run", "?show=error&benchmark=words_de", **RUN)),
         Look("run-working", at("evals:run", pk=lambda team: team.working.pk)),
+        Look("run-waiting", at("evals:run", pk=lambda team: team.waiting.pk)),
         Look("run-failed", at("evals:run", pk=lambda team: team.stopped.pk)),
     ],
     "evals:sample": [
@@ -288,6 +289,7 @@ PAGES: dict[str, list[Look]] = {
     ],
     "evals:regressions": [
         Look("servings-choose", "/servings/"),
+        Look("servings-empty", "/servings/", who="nina"),
         Look("servings", at("evals:regressions", "?before=m{m[0]}&after=m{m[1]}"), who="vera"),
     ],
     "evals:playground": [
@@ -303,11 +305,15 @@ PAGES: dict[str, list[Look]] = {
     "evals:external": [Look("external"), Look("external-empty", "/external/", who="nina")],
     "evals:import_new": [Look("import")],
     "evals:import_samples": [
-        Look("import-samples", at("evals:import_samples", pk=lambda team: team.board))
+        Look("import-samples",
+             at("evals:import_samples", "?task=knowledge_de", pk=lambda team: team.harness)),
     ],
     "evals:import": [
         Look("import-kept", at("evals:import", pk=lambda team: team.board)),
         Look("import-look", at("evals:import", pk=lambda team: team.preview)),
+        Look("import-refused", at("evals:import", pk=lambda team: team.preview),
+             act=send("main .main")),
+        Look("import-harness", at("evals:import", pk=lambda team: team.harness), who="vera"),
     ],
     "evals:methods": [Look("methods")],
     "workers:activity": [Look("activity"), Look("activity-empty", "/activity/", who="nina")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from typing import Any
 
@@ -14,6 +15,7 @@ from evals import packs
 from evals.formats import packs as files
 from evals.models import Suite, TrustedKey, WaitingPack
 from portal.accounts.models import AuditEntry, Project, User
+from tests.evals import packing
 from tests.evals.making import choice, make_suite
 from tests.evals.packing import members, packed, zipped
 from tests.evals.test_packs import FINGERPRINT, PUBLIC
@@ -151,6 +153,15 @@ def test_names_in_a_pack_are_only_text(project: Project, as_erik: Client) -> Non
     shown = as_erik.get(waiting()).content.decode()
     assert "<script>alert" not in shown and "<img src=x>" not in shown
     assert "&lt;script&gt;alert" in shown
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "soon"])
+def test_a_time_that_is_none_is_shown_as_it_stands(
+    project: Project, as_erik: Client, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    monkeypatch.setattr(packing, "MADE", files.Made(at, "erik", "0.1.0"))
+    page = as_erik.get(upload(as_erik, packed())["Location"])
+    assert page.status_code == 200 and at in html.unescape(page.text)
 
 
 def test_it_shows_what_is_different_and_why_it_cannot_come_in(
