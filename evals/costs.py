@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 MILLION = Decimal(1_000_000)
 HOUR = Decimal(3600)
+MOST_TOKENS = 10**15  # of a budget; more than any run could use
 
 
 class Rate(Protocol):
@@ -52,6 +53,16 @@ class Cost(NamedTuple):
     reason: str = ""
 
 
+class Budget(NamedTuple):
+    """The most that may be used, ``money`` in the currency of the price; None is no limit."""
+
+    tokens: int | None = None
+    money: Decimal | None = None
+
+    def __bool__(self) -> bool:
+        return self != (None, None)
+
+
 # Why a cost is unknown; the sentences stand in evals.words.
 REASONS = ("no_price", "no_tokens", "no_time")
 
@@ -80,3 +91,19 @@ def cost(price: Rate | None, usage: Usage) -> Cost:
         return Cost(None, price.currency, reason="no_tokens")
     missing = usage.partial or len(known) < len(charged)
     return Cost(sum(known, Decimal(0)), price.currency, bool(charged) and missing)
+
+
+def exhausted(budget: Budget, usage: Usage, spent: Cost) -> str:
+    """Why nothing more may be asked, "" where something is left.
+
+    "tokens", "money": so much is used. "uncounted": some answers came without the token counts
+    that the budget needs, so whether something is left cannot be told.
+    """
+    if budget.tokens is not None and (usage.tokens or 0) >= budget.tokens:
+        return "tokens"
+    if budget.money is not None and (spent.amount or 0) >= budget.money:
+        return "money"
+    priced = spent.at_least or spent.reason == "no_tokens"
+    if usage.partial and (budget.tokens is not None or (budget.money is not None and priced)):
+        return "uncounted"
+    return ""

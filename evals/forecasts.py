@@ -13,7 +13,7 @@ from evals import runs
 from evals.estimates import Earlier, Estimate, Pace, Plan, estimate
 from evals.models import Benchmark, Candidate, Part, Run, Suite
 from evals.models.suites import Scoring
-from workers.models import JobState
+from workers.models import UNFINISHED, JobState
 
 LONGEST_ANSWER = 256  # tokens, lm-eval's default
 CHOICES = 4  # where a question's choices cannot be told
@@ -219,7 +219,7 @@ def _left(run: Run | None) -> float:
     """Which share of the samples a start would still ask."""
     if run is None or not run.total:
         return 1.0
-    if run.state in (JobState.FAILED, JobState.CANCELLED):
+    if run.state in UNFINISHED:
         return max(0.0, 1 - run.done / run.total)
     return 0.0
 

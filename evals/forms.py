@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,8 +13,9 @@ from django.db.models import BigIntegerField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from evals import candidates, euroeval, packs, runs, suites, words
+from evals import budgets, candidates, euroeval, packs, runs, suites, words
 from evals.boards import HEAVIEST
+from evals.costs import MOST_TOKENS, Budget
 from evals.formats.packs import public_key
 from evals.imports import MOST_BYTES
 from evals.llm.dialects import DIALECTS, GENERIC
@@ -313,7 +315,32 @@ class SourceForm(forms.Form):
             self.fields[name].help_text = hint
 
 
-class RunForm(forms.Form):
+class BudgetForm(forms.Form):
+    """The most that a run may use."""
+
+    budget_tokens = forms.IntegerField(
+        label=_("Budget in tokens"),
+        required=False,
+        min_value=1,
+        max_value=MOST_TOKENS,
+        help_text=_("Prompts and answers of one run together. It stops there and can be resumed."),
+    )
+    budget_money = AmountField(
+        label=_("Budget in money"),
+        required=False,
+        max_digits=16,
+        decimal_places=6,
+        validators=[MinValueValidator(Decimal("0.000001"))],
+        help_text=_("For one run, in the currency of the model’s price."),
+    )
+
+    @property
+    def budget(self) -> Budget:
+        given = self.cleaned_data
+        return Budget(given.get("budget_tokens"), given.get("budget_money"))
+
+
+class RunForm(BudgetForm):
     """Which candidates to measure on which suite."""
 
     suite = forms.ModelChoiceField(label=_("Suite"), queryset=Suite.objects.none())
@@ -341,6 +368,8 @@ class RunForm(forms.Form):
         help_text=_("Without it, a result that exists is shown and nothing is asked."),
     )
 
+    field_order = ["suite", "candidates", "scoring", "languages", "again"]
+
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["suite"].queryset = Suite.objects.in_project(project)
@@ -358,6 +387,10 @@ class RunForm(forms.Form):
                 runs.check_languages(wanted, there)
             except runs.UnknownLanguages as error:
                 self.add_error("languages", str(error))
+        if data.get("budget_money") is not None and "candidates" in data:
+            for candidate in data["candidates"].filter(endpoint__prices__isnull=True):
+                said = budgets.fault(self.budget, None)
+                self.add_error("budget_money", f"{candidate.name}: {said.sentence}")
         return data
 
 

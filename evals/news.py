@@ -92,7 +92,7 @@ def _leaders(project: Project) -> list[Leaders]:
 
 
 def _stopped_runs(project: Project) -> list[Waiting]:
-    """Failed runs, and finished ones with failed samples, that no later run has made up for."""
+    """Runs that failed, stopped or lack answers, and that no later run has made up for."""
     later = Run.objects.filter(
         candidate=OuterRef("candidate"), suite=OuterRef("suite"), pk__gt=OuterRef("pk")
     )
@@ -101,7 +101,8 @@ def _stopped_runs(project: Project) -> list[Waiting]:
         Run.objects.in_project(project)
         .for_list()
         .filter(
-            Q(state=JobState.FAILED) | Q(Exists(incomplete), state=JobState.DONE),
+            Q(state__in=(JobState.FAILED, JobState.STOPPED))
+            | Q(Exists(incomplete), state=JobState.DONE),
             ~Exists(later),
             finished_at__gt=timezone.now() - STILL_NEWS,
         )
@@ -112,6 +113,8 @@ def _stopped_runs(project: Project) -> list[Waiting]:
         run.count_up()
         if run.state == JobState.FAILED:
             reason = gettext("The run failed. What it has measured is kept; resume it.")
+        elif run.state == JobState.STOPPED:
+            reason = run.explanation
         else:
             reason = ngettext(
                 "%(count)s sample has no answer. Resume the run to ask again.",

@@ -7,7 +7,7 @@ import json
 from array import array
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from asgiref.sync import async_to_sync, sync_to_async
@@ -17,8 +17,9 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from evals import candidates, set_scores, suites
+from evals import budgets, candidates, set_scores, suites
 from evals.compact import Places
+from evals.costs import Budget
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.llm import EndpointSpec
 from evals.llm.presence import absence
@@ -33,8 +34,8 @@ from evals.words import titled, word
 from portal.accounts import audit
 from portal.accounts.models import User
 from workers import jobs
-from workers.models import JobState
-from workers.progress import JobError, Progress, alongside
+from workers.models import UNFINISHED, JobState
+from workers.progress import JobError, JobStopped, Progress, alongside
 
 ROWS_AT_ONCE = 2000  # read from the database while scores are computed
 COVERAGE = 0.95  # below this share of answered samples a score is not valid
@@ -64,6 +65,14 @@ class CannotStart(Exception):
         self.offers = list(offers)
 
 
+class BudgetRefused(CannotStart):
+    """The run cannot have this budget; ``field`` says which of the two."""
+
+    def __init__(self, fault: budgets.Fault) -> None:
+        super().__init__(fault.sentence)
+        self.field = fault.field
+
+
 class UnknownLanguages(CannotStart):
     """The suite has no benchmark in one of the languages; the text names those there are."""
 
@@ -75,14 +84,16 @@ def start(
     scoring: str = "",
     languages: Collection[str] = (),
     again: bool = False,
+    budget: Budget | None = None,
     by: User | None = None,
 ) -> Run:
     """A queued run of ``suite`` on ``candidate``, or the one that exists for this identity.
 
     ``scoring`` limits the run to benchmarks asked in that way, ``languages`` to those in one
-    of them. An unfinished, failed or cancelled run of the same identity is resumed; a finished
-    one is returned as it is unless ``again`` asks for a repetition. Raises CannotStart with the
-    evidence of the last check when the endpoint cannot do what a benchmark needs.
+    of them. A failed, cancelled or stopped run of the same identity is resumed; a finished
+    one is returned as it is unless ``again`` asks for a repetition. ``budget`` None keeps that
+    of a run that is resumed. Raises CannotStart with the evidence of the last check when the
+    endpoint cannot do what a benchmark needs, and BudgetRefused.
     """
     every = list(suite.benchmarks.with_questions())
     benchmarks, options = choose(every, scoring, languages)
@@ -100,9 +111,12 @@ def start(
         Candidate.objects.select_for_update().get(pk=candidate.pk)
         latest = Run.objects.filter(**identity).order_by("-repeat").first()
         if latest and not (again and latest.is_finished):
-            if latest.state in (JobState.FAILED, JobState.CANCELLED):
-                resume(latest, by=by)
+            if latest.state in UNFINISHED:
+                resume(latest, budget=budget, by=by)
             return latest
+        price, budget = candidate.endpoint.prices.first(), budget or Budget()
+        if fault := budgets.fault(budget, price):
+            raise BudgetRefused(fault)
         suites.freeze(suite)
         engines = {ENGINES[benchmark.engine] for benchmark in benchmarks}
         run = Run.objects.create(
@@ -110,7 +124,9 @@ def start(
             repeat=latest.repeat + 1 if latest else 0,
             options=options,
             server=probe.server,
-            price=candidate.endpoint.prices.first(),
+            price=price,
+            budget_tokens=budget.tokens,
+            budget_money=budget.money,
             software={k: v for engine in engines for k, v in engine.software().items()},
             created_by=by,
         )
@@ -123,7 +139,8 @@ def start(
             )
             jobs.enqueue(part)
         run.settle()
-        audit.record(candidate.project, "run.start", run, by=by, **{"scoring": "", **options})
+        told = {"scoring": "", **options, **_told(budget)}
+        audit.record(candidate.project, "run.start", run, by=by, **told)
     return run
 
 
@@ -216,12 +233,16 @@ def cancel(run: Run, *, by: User | None = None) -> None:
 
 
 @transaction.atomic
-def resume(run: Run, *, by: User | None = None) -> None:
+def resume(run: Run, *, budget: Budget | None = None, by: User | None = None) -> None:
     """Queue what has no answer yet: unfinished parts and parts with failed samples.
 
-    Answered samples are not asked again. Raises CannotStart when the endpoint has changed
-    since, or cannot do what the run needs.
+    Answered samples are not asked again; what they used counts in ``budget`` (None: that which
+    the run has). Raises CannotStart when the endpoint has changed since, or cannot do what the
+    run needs, and BudgetRefused when nothing of the budget is left.
     """
+    budget = run.budget if budget is None else budget
+    if fault := budgets.used_up(run, budget):
+        raise BudgetRefused(fault)
     if run.endpoint_revision != run.candidate.endpoint.revision:
         raise CannotStart(_(MOVED))
     parts = list(run.parts.select_related("benchmark"))
@@ -232,14 +253,30 @@ def resume(run: Run, *, by: User | None = None) -> None:
     # Rate and time left are those of this attempt.
     done = sum(part.done for part in parts)
     run.stop_clock()
-    Run.objects.filter(pk=run.pk).update(cancel_requested=False, done_before=done)
+    Run.objects.filter(pk=run.pk).update(
+        cancel_requested=False,
+        done_before=done,
+        budget_tokens=budget.tokens,
+        budget_money=budget.money,
+        stopped_by="",
+    )
     run.settle()
-    audit.record(run.candidate.project, "run.resume", run, by=by)
+    audit.record(run.candidate.project, "run.resume", run, by=by, **_told(budget))
+
+
+def _told(budget: Budget) -> dict[str, Any]:
+    """A budget as the audit log tells it."""
+    given = {"budget_tokens": budget.tokens, "budget_money": budget.money}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def execute(part: Part, progress: Progress) -> None:
     """Ask what has no answer yet, store each answer at once, then compute the scores."""
     part.run.settle()
+    watch = budgets.Watch(part)
+    watch.look()
+    if watch.reason and part.samples.count() < (part.total or 0):
+        _stop(part, watch, progress)
     endpoint = part.run.candidate.endpoint
     if part.run.endpoint_revision != endpoint.revision:
         raise JobError(MOVED)
@@ -258,14 +295,16 @@ def execute(part: Part, progress: Progress) -> None:
     _look_first(part, served)
     try:
         batches = patiently(
-            lambda skip: engine.run(served, benchmark, skip),
+            lambda skip: engine.run(served, benchmark, skip, watch.stops),
             served, progress, finished, total,
         )  # fmt: skip
-        _drive(batches, part, progress, failed)
+        _drive(batches, part, progress, failed, watch)
     except TaskInvalid as error:
         raise JobError(str(error)) from error
     finally:
         tell(progress, "")
+    if watch.cut_off:
+        _stop(part, watch, progress)
     with transaction.atomic():
         progress.fence()
         score(part)
@@ -273,6 +312,19 @@ def execute(part: Part, progress: Progress) -> None:
 
 def _places(samples: QuerySet[Sample]) -> Places:
     return Places(samples.order_by().values_list("doc_id", flat=True).iterator(ROWS_AT_ONCE))
+
+
+def _stop(part: Part, watch: budgets.Watch, progress: Progress) -> NoReturn:
+    """End this part and those of the run that no worker has begun, unscored: JobStopped."""
+    message = budgets.told(part.run, watch.reason)
+    with transaction.atomic():
+        # The run first, as whoever cancels it does: they would wait for each other otherwise.
+        Run.objects.filter(pk=part.run_id).update(stopped_by=watch.reason)
+        progress.fence()
+        waiting = Part.objects.filter(run=part.run_id, state=JobState.QUEUED)
+        for other in waiting:
+            jobs.settle(other, JobState.STOPPED, message=message, where=waiting.all())
+    raise JobStopped(message)
 
 
 def _still_able(part: Part, probe: Probe) -> None:
@@ -298,13 +350,16 @@ look = async_to_sync(absence)
 
 
 @async_to_sync
-async def _drive(batches: Any, part: Part, progress: Progress, failed: Places) -> None:
-    """Store batches as they come."""
+async def _drive(
+    batches: Any, part: Part, progress: Progress, failed: Places, watch: budgets.Watch
+) -> None:
+    """Store batches as they come, and look after each what is left of the budget."""
 
     async def consume() -> None:
         async with aclosing(batches) as source:
             async for batch in source:
                 await sync_to_async(store)(part, batch, progress, failed)
+                await sync_to_async(watch.look)()
 
     await alongside(consume(), progress)
 

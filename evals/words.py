@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.translation import (
     get_language_info,
     gettext,
     gettext_lazy,
     gettext_noop,
 )
+
+from evals.costs import Budget
 
 # Texts of the shipped suites (evals/data/suites). Those of other suites are shown as they are.
 SHIPPED = frozenset(
@@ -155,6 +159,46 @@ UNKNOWN_COSTS = {
     "no_tokens": gettext_lazy("the server told no token counts"),
     "no_time": gettext_lazy("no time is known yet"),
 }
+
+
+# Why a run stopped before its end (evals.costs.exhausted).
+STOPPED = {
+    "tokens": gettext_lazy(
+        "Stopped at its budget of %(tokens)s. Raise it and resume; what is answered is kept."
+    ),
+    "money": gettext_lazy(
+        "Stopped at its budget of %(money)s. Raise it and resume; what is answered is kept."
+    ),
+    "uncounted": gettext_lazy(
+        "Stopped because the server gave answers without token counts: whether the budget is "
+        "kept cannot be told. Resume without a budget; what is answered is kept."
+    ),
+}
+
+
+def stopped(reason: str, budget: Budget, currency: str) -> str:
+    """Why a run stopped before its end, in the reader's language."""
+    amounts = {"tokens": tokens(budget.tokens or 0), "money": money(budget.money, currency)}
+    return str(STOPPED[reason]) % amounts
+
+
+def tokens(count: int) -> str:
+    """ "2,000,000 tokens" in the reader's notation."""
+    number = number_format(count, decimal_pos=0, use_l10n=True, force_grouping=True)
+    return gettext("%(number)s tokens") % {"number": number}
+
+
+def amount(value: Decimal) -> str:
+    """Money with two decimals, small sums with two figures: 12.40, 0.0031."""
+    digits = 2
+    while 0 < value < Decimal(1).scaleb(1 - digits) and digits < 8:
+        digits += 1
+    return number_format(round(value, digits), decimal_pos=digits, use_l10n=True)
+
+
+def money(value: Decimal | None, currency: str) -> str:
+    """ "12.40 EUR" in the reader's notation; 0 where there is none."""
+    return f"{amount(value or Decimal(0))} {currency}"
 
 
 def titled(text: str) -> str:

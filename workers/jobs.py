@@ -19,8 +19,24 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from workers import broker, shutdown
-from workers.models import FINISHED, MAX_ATTEMPTS, Job, JobQuerySet, JobState, job_models
-from workers.progress import Cancelled, JobError, LeaseLost, Progress, Stopping, lease_end
+from workers.models import (
+    FINISHED,
+    MAX_ATTEMPTS,
+    UNFINISHED,
+    Job,
+    JobQuerySet,
+    JobState,
+    job_models,
+)
+from workers.progress import (
+    Cancelled,
+    JobError,
+    JobStopped,
+    LeaseLost,
+    Progress,
+    Stopping,
+    lease_end,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +77,12 @@ def cancel(job: Job) -> bool:
 
 @transaction.atomic
 def resume(job: Job, *, also_done: bool = False) -> bool:
-    """Queue a failed or cancelled job again; its body skips what is stored already.
+    """Queue a failed, cancelled or stopped job again; its body skips what is stored already.
 
     ``also_done`` takes finished ones too, to try again what had errors. False when
     there is nothing to resume.
     """
-    states = FINISHED if also_done else (JobState.FAILED, JobState.CANCELLED)
+    states = FINISHED if also_done else UNFINISHED
     now = timezone.now()
     stopped = type(job).objects.filter(pk=job.pk, state__in=states)
     if not stopped.update(
@@ -126,6 +142,9 @@ def perform(progress: Progress, body: Body) -> None:
         _release(progress)
     except Cancelled:
         _settle_held(progress, JobState.CANCELLED)
+    except JobStopped as reason:
+        log.info("%s %s stops: %s", job._meta.label, job.pk, reason)
+        _settle_held(progress, JobState.STOPPED, message=str(reason))
     except (OperationalError, InterfaceError):
         # The database is away, so the row cannot be settled either: the lease runs
         # out and the sweeper sends the job again.

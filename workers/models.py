@@ -26,10 +26,12 @@ class JobState(models.TextChoices):
     DONE = "done", _("Done")
     FAILED = "failed", _("Failed")
     CANCELLED = "cancelled", _("Cancelled")
+    STOPPED = "stopped", _("Stopped")
 
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
-FINISHED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+UNFINISHED = (JobState.FAILED, JobState.CANCELLED, JobState.STOPPED)  # ended before its end
+FINISHED = (JobState.DONE, *UNFINISHED)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -129,11 +131,16 @@ class Job(models.Model):
         """Take the counters of a group from what ``for_list`` brought along."""
 
     def settled(self) -> None:
-        """Called after the job is done, failed or cancelled and that is committed.
+        """Called after the job has ended in whatever way and that is committed.
 
         At least once: after a crash the sweeper calls it again, so it must bear
         repetition.
         """
+
+    @property
+    def explanation(self) -> str:
+        """``message`` as pages show it; its first line is translated there."""
+        return self.message
 
     @property
     def is_finished(self) -> bool:

@@ -42,6 +42,10 @@ class JobError(Exception):
     """Why a job cannot go on, in words for people; shown as they are."""
 
 
+class JobStopped(Exception):
+    """The job stops by a rule of its own, such as a budget; the text says which and what to do."""
+
+
 class Progress:
     """The hold of one worker on one job; made by ``jobs.claim`` alone.
 

@@ -16,7 +16,7 @@ Wait = Annotated[
     int,
     Field(0, ge=0, le=60, description="Wait up to so many seconds for the end before answering."),
 ]
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+State = Literal["queued", "running", "done", "failed", "cancelled", "stopped"]
 Scoring = Literal["options", "letter", "generate"]
 
 
@@ -34,8 +34,8 @@ class JobFields(Schema):
     """How far something is that takes longer than a request."""
 
     state: State
-    finished: bool = Field(description="It has ended: done, failed or cancelled.")
-    message: str = Field(description="Why it failed; empty otherwise.")
+    finished: bool = Field(description="It has ended: done, failed, cancelled or stopped.")
+    message: str = Field(description="Why it failed or stopped; empty otherwise.")
     done: int
     errors: int
     total: int | None

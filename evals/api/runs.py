@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 from django.db.models import F, Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from ninja import Field, Query, Router, Schema, Status
+from ninja import Body, Field, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
 from evals import runs
 from evals.api import candidates, suites
 from evals.api.fields import Given, JobFields, Key, Pk, Scoring, State, Waiting, job
+from evals.costs import MOST_TOKENS, Budget
 from evals.models import Part, Run, Score
 from portal.api.callers import READ, RUN
 from portal.api.paging import BIGGEST, Page, Paging, page
@@ -24,6 +26,8 @@ from workers.models import JobState
 
 router = Router(tags=["Runs"])
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+Money = Annotated[float, Field(ge=0.000001, le=1e9)]
 Language = Annotated[str, Field(min_length=1, max_length=12, examples=["de"])]
 
 
@@ -42,6 +46,24 @@ class NewRun(Given):
     again: bool = Field(
         False, description="Measure anew although there is a result; it is returned otherwise."
     )
+    budget_tokens: Tokens | None = Field(
+        None,
+        description="The run stops when its prompts and answers have used so many tokens. "
+        "Without any budget, a run that is resumed keeps its own.",
+    )
+    budget_money: Money | None = Field(
+        None, description="The same in the currency of the model's price, which must be set."
+    )
+
+
+class Resume(Given):
+    """A budget that is not named stays; null takes it away."""
+
+    budget_tokens: Tokens | None = None
+    budget_money: Money | None = None
+
+
+NOTHING = Body(Resume())  # what a body says that was left out
 
 
 class ScoreOut(Schema):
@@ -77,6 +99,13 @@ class RunOut(JobFields):
     suite: SuiteNamed
     scoring: Scoring | None
     languages: list[str] | None = Field(description="What it is limited to; null: not at all.")
+    budget_tokens: int | None = Field(description="What it may use at most; null: no limit.")
+    budget_money: float | None
+    budget_currency: str | None
+    stopped_by: Literal["tokens", "money", "uncounted"] | None = Field(
+        description="Which budget stopped it; uncounted: the server told no token counts. "
+        "Resume it with a higher budget or none."
+    )
     repeat: int = Field(
         description="0 for the first measurement of this model, suite, scoring and languages."
     )
@@ -124,6 +153,10 @@ def shown(run: Run) -> dict[str, Any]:
         },
         "scoring": run.options.get("scoring"),
         "languages": run.languages or None,
+        "budget_tokens": run.budget_tokens,
+        "budget_money": None if run.budget_money is None else float(run.budget_money),
+        "budget_currency": run.currency if run.budget_money is not None else None,
+        "stopped_by": run.stopped_by or None,
         "repeat": run.repeat,
         "endpoint_revision": run.endpoint_revision,
         "server": run.server,
@@ -185,7 +218,7 @@ def runs_list(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
 def run_start(request: HttpRequest, data: NewRun, response: HttpResponse) -> Status:
     """Measure a model on a suite. 200 with the run that there is already for the same question.
 
-    A failed or cancelled one of the same model, suite, scoring and languages is resumed.
+    A failed, cancelled or stopped one of the same model, suite, scoring and languages is resumed.
     """
     candidate = candidates.named(request, data.candidate)
     if candidate is None:
@@ -203,8 +236,11 @@ def run_start(request: HttpRequest, data: NewRun, response: HttpResponse) -> Sta
             scoring=data.scoring or "",
             languages=data.languages or (),
             again=data.again,
+            budget=budget_of(data) or None,
             by=request.caller.user,
         )
+    except runs.BudgetRefused as error:
+        raise invalid(error.field, str(error), getattr(data, error.field)) from error
     except runs.UnknownLanguages as error:
         raise invalid("languages", str(error), data.languages) from error
     except runs.CannotStart as error:
@@ -230,13 +266,21 @@ def run_cancel(request: HttpRequest, run: Pk, response: HttpResponse) -> dict[st
 
 
 @router.post("/runs/{run}/resume", auth=RUN, response=RunDetail, operation_id="resume_run")
-def run_resume(request: HttpRequest, run: Pk, response: HttpResponse) -> dict[str, Any]:
-    """Ask what has no answer yet. A run that works, or has every answer, stays as it is."""
+def run_resume(
+    request: HttpRequest, run: Pk, response: HttpResponse, data: Resume = NOTHING
+) -> dict[str, Any]:
+    """Ask what has no answer yet. A run that works, or has every answer, stays as it is.
+
+    The body may be left out. It gives a run that stopped at its budget a new one.
+    """
     found = find(request, run)
     complete = found.state == JobState.DONE and not found.errors
     if found.is_finished and not complete:
         try:
-            runs.resume(found, by=request.caller.user)
+            budget = found.budget._replace(**_named(data))
+            runs.resume(found, budget=budget, by=request.caller.user)
+        except runs.BudgetRefused as error:
+            raise invalid(error.field, str(error), getattr(data, error.field)) from error
         except runs.CannotStart as error:
             raise Problem(409, str(error), evidence=error.evidence) from error
     return _now(request, run, response)
@@ -259,6 +303,17 @@ def _now(request: HttpRequest, pk: int, response: HttpResponse) -> dict[str, Any
     if not run.is_finished:
         unfinished(response)
     return detailed(run)
+
+
+def budget_of(data: NewRun | Resume) -> Budget:
+    money = None if data.budget_money is None else Decimal(str(data.budget_money))
+    return Budget(data.budget_tokens, money)
+
+
+def _named(data: Resume) -> dict[str, Any]:
+    """The limits that the body names, as fields of a budget."""
+    named = {name.removeprefix("budget_") for name in data.model_fields_set}
+    return {name: value for name, value in budget_of(data)._asdict().items() if name in named}
 
 
 def _total(values: Iterable[int | None]) -> int | None:

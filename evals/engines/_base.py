@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,6 +66,11 @@ class Outcome:
     error_kind: str = ""
 
 
+def never() -> bool:
+    """Nothing stops a run before its end."""
+    return False
+
+
 class Engine(Protocol):
     """A plug-in: a module in this package with an ``ENGINE`` of this shape."""
 
@@ -80,9 +85,16 @@ class Engine(Protocol):
         ...
 
     def run(
-        self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
+        self,
+        endpoint: EndpointSpec,
+        spec: BenchmarkSpec,
+        skip: Collection[int],
+        stop: Callable[[], bool] = never,
     ) -> AsyncIterator[list[Outcome]]:
         """Ask every row whose index is not in ``skip``; yield what has finished, in batches.
+
+        ``stop`` is called before each row: once it is true no further one is begun, and what
+        is in flight is still yielded.
 
         At most ``endpoint.concurrency`` samples are asked or waiting to be taken: a batch
         counts as stored when the next one is requested.

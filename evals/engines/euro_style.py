@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
-from evals.engines._base import BenchmarkSpec, Outcome, TaskInvalid
+from evals.engines._base import BenchmarkSpec, Outcome, TaskInvalid, never
 from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled, thinking
 from evals.styles import answers, prompts, protocols, scoring, shots
 from evals.styles.tasks import TASKS
@@ -42,7 +43,11 @@ class EuroStyle:
         prepare(spec)
 
     async def run(
-        self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
+        self,
+        endpoint: EndpointSpec,
+        spec: BenchmarkSpec,
+        skip: Collection[int],
+        stop: Callable[[], bool] = never,
     ) -> AsyncIterator[list[Outcome]]:
         for fault in _faults(spec):
             raise TaskInvalid(f"{spec.name}: {fault}")
@@ -54,7 +59,7 @@ class EuroStyle:
             async def ask(doc_id: int) -> Outcome:
                 return await _ask(client, spec, made, doc_id)
 
-            batches = pooled(waiting, ask, endpoint.concurrency)
+            batches = pooled(takewhile(lambda _: not stop(), waiting), ask, endpoint.concurrency)
             try:
                 async for batch in batches:
                     yield batch

@@ -16,13 +16,20 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from copy import deepcopy
 from importlib.metadata import version
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evals.engines import _bounds, _mass
 from evals.engines._asking import Chat, Document, gold_of
 from evals.engines._asking import ask as ask_document
-from evals.engines._base import EXAMPLES_SPLIT, BenchmarkSpec, Outcome, TaskInvalid, fewshot
+from evals.engines._base import (
+    EXAMPLES_SPLIT,
+    BenchmarkSpec,
+    Outcome,
+    TaskInvalid,
+    fewshot,
+    never,
+)
 from evals.llm import Client, EndpointSpec, pooled, thinking
 
 if TYPE_CHECKING:
@@ -138,7 +145,11 @@ class LmEval:
                 )
 
     async def run(
-        self, endpoint: EndpointSpec, spec: BenchmarkSpec, skip: Collection[int]
+        self,
+        endpoint: EndpointSpec,
+        spec: BenchmarkSpec,
+        skip: Collection[int],
+        stop: Callable[[], bool] = never,
     ) -> AsyncIterator[list[Outcome]]:
         def ready() -> tuple[ConfigurableTask, Iterator[Document]]:
             made = prepare(spec)
@@ -153,7 +164,7 @@ class LmEval:
             async def ask(document: Document) -> Outcome:
                 return await ask_document(client, task, spec, document)
 
-            batches = pooled(documents, ask, endpoint.concurrency)
+            batches = pooled(takewhile(lambda _: not stop(), documents), ask, endpoint.concurrency)
             try:
                 with seldom_collected():
                     async for batch in batches:

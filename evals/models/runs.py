@@ -9,9 +9,10 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from evals.costs import Budget
 from evals.models.candidates import Candidate, Price
 from evals.models.suites import Benchmark, Suite
-from evals.words import titled
+from evals.words import stopped, titled
 from portal.accounts.models import Project
 from workers.models import Job, JobQuerySet, JobState
 
@@ -30,7 +31,7 @@ class RunQuerySet(JobQuerySet):
             mine = Part.objects.filter(run=models.OuterRef("pk")).order_by().values("run")
             return models.Subquery(mine.annotate(sum=models.Sum(name)).values("sum"))
 
-        return self.select_related("candidate__endpoint", "suite").annotate(
+        return self.select_related("candidate__endpoint", "suite", "price").annotate(
             parts_done=total("done"),
             parts_total=total("total"),
             parts_errors=total("errors"),
@@ -60,6 +61,13 @@ class Run(Job):
     price = models.ForeignKey(
         Price, models.RESTRICT, null=True, blank=True, help_text="In force when the run started."
     )
+    budget_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    budget_money = models.DecimalField(
+        max_digits=16, decimal_places=6, null=True, blank=True, help_text="In the price's currency."
+    )
+    stopped_by = models.CharField(
+        max_length=16, blank=True, help_text="Why it stopped before its end (words.STOPPED)."
+    )
     worked_seconds = models.FloatField(
         default=0.0, help_text="Wall time of all finished attempts; the present one is not in it."
     )
@@ -85,6 +93,21 @@ class Run(Job):
     @property
     def title(self) -> str:
         return f"{self.suite} · {self.candidate}"
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.budget_tokens, self.budget_money)
+
+    @property
+    def currency(self) -> str:
+        """That of the price it pays; "" without one."""
+        return self.price.currency if self.price else ""
+
+    @property
+    def explanation(self) -> str:
+        if self.state == JobState.STOPPED and self.stopped_by:
+            return stopped(self.stopped_by, self.budget, self.currency)
+        return self.message
 
     @property
     def languages(self) -> list[str]:
@@ -126,7 +149,7 @@ class Run(Job):
         if states & {JobState.QUEUED, JobState.RUNNING}:
             state = JobState.QUEUED if states == {JobState.QUEUED} else JobState.RUNNING
         else:
-            order = (JobState.CANCELLED, JobState.FAILED, JobState.DONE)
+            order = (JobState.CANCELLED, JobState.FAILED, JobState.STOPPED, JobState.DONE)
             state = next(state for state in order if state in states)
         changes: dict[str, Any] = {"state": state}
         if state not in (JobState.QUEUED, JobState.RUNNING):
@@ -134,8 +157,9 @@ class Run(Job):
             changes["finished_at"] = last
             if not before.is_finished:
                 changes["worked_seconds"] = models.F("worked_seconds") + before.attempt(until=last)
-            failed = self.parts.filter(state=JobState.FAILED).first()
-            changes["message"] = failed.message if failed else ""
+            ended = self.parts.filter(state__in=(JobState.FAILED, JobState.STOPPED))
+            worst = ended.order_by("state", "pk").first()  # "failed" comes before "stopped"
+            changes["message"] = worst.message if worst else ""
         else:
             changes["finished_at"] = None
             if before.started_at is None and state == JobState.RUNNING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -38,10 +37,13 @@ from evals.words import (
     UNKNOWN_COSTS,
     VERDICTS,
     ability,
+    amount,
     language_name,
     titled,
     word,
 )
+from evals.words import money as money_in_words
+from evals.words import tokens as tokens_in_words
 from portal.accounts.models import Project
 from portal.ui.templatetags.ui import badge, decimal, missing, score, text
 
@@ -196,14 +198,6 @@ def money(cost: Cost) -> SafeString:
     return at_least(f"{amount(cost.amount)} {cost.currency}", cost.at_least)
 
 
-def amount(value: Decimal) -> str:
-    """Money with two decimals, small sums with two figures: 12.40, 0.0031."""
-    digits = 2
-    while 0 < value < Decimal(1).scaleb(1 - digits) and digits < 8:
-        digits += 1
-    return number_format(round(value, digits), decimal_pos=digits, use_l10n=True)
-
-
 @register.simple_tag
 def tokens(usage: Usage) -> SafeString:
     """Prompt and answer tokens together."""
@@ -217,6 +211,17 @@ def token_count(count: int | None, partial: bool = False) -> SafeString:
     if count is None:
         return format_html('<span class="muted">{}</span>', gettext("unknown"))
     return at_least(whole(count), partial)
+
+
+@register.simple_tag
+def budget(run: Run) -> str:
+    """What a run may use at most: "2,000,000 tokens · 5.00 EUR"."""
+    limits = []
+    if run.budget_tokens is not None:
+        limits.append(tokens_in_words(run.budget_tokens))
+    if run.budget_money is not None:
+        limits.append(money_in_words(run.budget_money, run.currency))
+    return " · ".join(limits)
 
 
 @register.simple_tag

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from evals import exports, forecasts, runs, set_scores, tables
 from evals.forecasts import Forecast
-from evals.forms import RunForm
+from evals.forms import BudgetForm, RunForm
 from evals.llm import thinking
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.models.suites import Scoring
@@ -79,9 +79,13 @@ def _start(request: HttpRequest, form: RunForm) -> tuple[list[Run], list[Refused
     """The runs of the chosen models; those that were refused stand in the form's errors, too."""
     started, refused = [], []
     wishes = {name: form.cleaned_data[name] for name in ("scoring", "languages", "again")}
+    wishes["budget"] = form.budget or None
     for candidate in form.cleaned_data["candidates"]:
         try:
             run = runs.start(candidate, form.cleaned_data["suite"], by=request.user, **wishes)
+        except runs.BudgetRefused as error:
+            refused.append(Refused(candidate.name, [], []))
+            form.add_error(error.field, f"{candidate.name}: {error}")
         except runs.CannotStart as error:
             offers = [(scoring, Scoring(scoring).label) for scoring in error.offers]
             refused.append(Refused(candidate.name, error.evidence, offers))
@@ -173,7 +177,17 @@ def _progress(run: Run) -> dict[str, Any]:
         "spent": spent([run])[run.pk],
         "thinking": _thinking(parts),
         "waiting": next((part for part in parts if part.waits), None),
+        "budget_form": _budget_form(run),
     }
+
+
+def _budget_form(run: Run) -> BudgetForm | None:
+    """What a run with a budget is resumed with."""
+    if not run.budget or not run.is_finished:
+        return None
+    money = run.budget_money
+    shown = None if money is None else f"{money.normalize():f}"
+    return BudgetForm(initial={"budget_tokens": run.budget_tokens, "budget_money": shown})
 
 
 def _figures(parts: list[Part]) -> dict[str, float | None]:
@@ -219,9 +233,16 @@ def download(request: HttpRequest, pk: int) -> downloads.Download:
 @require_POST
 @require(Role.ENGINEER)
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask on; the form of a run with a budget sends the new one, an empty field is no limit."""
     run = get_run(request, pk)
+    form = BudgetForm(request.POST)
+    if not form.is_valid():
+        for name, faults in form.errors.items():
+            messages.error(request, f"{form.fields[name].label}: {faults[0]}")
+        return redirect(run)
+    given = "budget_tokens" in request.POST or "budget_money" in request.POST
     try:
-        runs.resume(run, by=request.user)
+        runs.resume(run, budget=form.budget if given else None, by=request.user)
     except runs.CannotStart as error:
         messages.error(request, str(error))
     return redirect(run)

@@ -126,8 +126,11 @@ def _complete(method: str, operation: dict[str, Any], scope: str) -> None:
         statuses.add(404)
     if any(each["in"] == "query" for each in parameters):
         statuses.add(422)
-    if operation.get("requestBody"):
-        operation["requestBody"]["required"] = True
+    if body := operation.get("requestBody"):
+        schema = body["content"].get("application/json", {}).get("schema", {})
+        body["required"] = "default" not in schema  # one that may be left out has a default
+        if not body["required"]:
+            body["content"]["application/json"]["schema"] = schema["allOf"][0]
         statuses |= {400, 413, 415, 422}
     if method == "post":
         parameters.append(IDEMPOTENCY)

@@ -56,7 +56,8 @@ def guarded(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Before each operation: size, caller, rate, scope, body; around it: audit and repeats."""
     operation: Operation = run.__self__  # type: ignore[attr-defined]
     scope: Scope = operation.auth_callbacks[0].scope
-    takes_json = any(model.__ninja_param_source__ == "body" for model in operation.models)
+    body = [model for model in operation.models if model.__ninja_param_source__ == "body"]
+    needs_json = any(field.is_required() for model in body for field in model.model_fields.values())
     takes_file = "requestBody" in (operation.openapi_extra or {})
 
     @wraps(run)
@@ -70,7 +71,7 @@ def guarded(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             if takes_file:
                 bodies.file(request)
             bodies.bounded(request, bodies.MAX_FILE if takes_file else bodies.MAX_BODY)
-            if takes_json:
+            if body and (needs_json or request.body):
                 request.json = bodies.read(request)
             with caller.acting():
                 if request.method == "POST" and repeats.HEADER in request.headers:

@@ -12,6 +12,7 @@ import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from evals import candidates, leaderboard, llm, runs, suites, tasks
+from evals.costs import MOST_TOKENS, Budget
 from evals.models import Candidate, Part, Probe, Run, Score, Suite
 from evals.models.suites import Scoring
 from evals.stats.intervals import Interval
@@ -80,6 +82,17 @@ def limit(text: str) -> Limit:
     return Limit(name or OVERALL, lowest)
 
 
+def money(text: str) -> Decimal:
+    """``2.50``."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not (amount.is_finite() and Decimal("0.000001") <= amount <= 10**9):
+        raise ArgumentTypeError(f"{text!r} is no amount above 0, such as 2.50")
+    return amount
+
+
 class Command(BaseCommand):
     help = (
         "Measure a model on a suite and print its scores. Ctrl-C stops; the same command goes on. "
@@ -102,6 +115,13 @@ class Command(BaseCommand):
         )  # fmt: skip
         parser.add_argument("--project", help="name; not needed where there is one")
         parser.add_argument("--concurrency", type=int, default=8, help="questions in flight")
+        parser.add_argument(
+            "--budget-tokens", type=int, metavar="N", help="stop when so many tokens are used"
+        )
+        parser.add_argument(
+            "--budget-money", type=money, metavar="AMOUNT",
+            help="stop when so much is spent, in the currency of the model's price",
+        )  # fmt: skip
         parser.add_argument("--again", action="store_true", help="although there is a result")
         parser.add_argument(
             "--fail-below", type=limit, action="append", default=[], metavar="[BENCHMARK=]SHARE"
@@ -257,9 +277,12 @@ class Command(BaseCommand):
             "scoring": options["scoring"] or "",
             "languages": options["language"],
             "again": options["again"],
+            "budget": self.budget(options) or None,
         }
         try:
             return runs.start(candidate, suite, **wishes)
+        except runs.BudgetRefused as error:
+            raise SetUpProblem(f"--{error.field.replace('_', '-')}: {error}") from None
         except runs.CannotStart:
             candidate = self.checked(candidate, anew=True)  # the server may have been away
         try:
@@ -267,6 +290,12 @@ class Command(BaseCommand):
         except runs.CannotStart as error:
             hints = [f"{WAYS[scoring]}: --scoring {scoring}" for scoring in error.offers]
             raise SetUpProblem(" ".join([str(error), *hints])) from None
+
+    def budget(self, options: dict[str, Any]) -> Budget:
+        tokens = options["budget_tokens"]
+        if tokens is not None and not 1 <= tokens <= MOST_TOKENS:
+            raise SetUpProblem(f"--budget-tokens: {tokens} is no number from 1 to {MOST_TOKENS}.")
+        return Budget(tokens, options["budget_money"])
 
     def follow(
         self, look: Callable[[], Job], jobs: JobQuerySet, task: Callable[[int], None], title: str

@@ -26,6 +26,7 @@ STATES = {
     "running": ("running", pgettext_lazy("job", "Running")),
     "paused": ("paused", pgettext_lazy("job", "Paused")),
     "cancelled": ("paused", pgettext_lazy("job", "Cancelled")),
+    "stopped": ("paused", pgettext_lazy("job", "Stopped")),
     "done": ("done", pgettext_lazy("job", "Done")),
     "failed": ("failed", pgettext_lazy("job", "Failed")),
 }

@@ -15,6 +15,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from evals import runs  # noqa: E402
+from evals.costs import Budget  # noqa: E402
 from evals.models import Candidate, Run, Sample, Score, Suite  # noqa: E402
 from portal.accounts import keys  # noqa: E402
 from portal.accounts.models import Project  # noqa: E402
@@ -42,8 +43,9 @@ def script(base_url: str) -> str:
     return keys.issue(project, "CI", ["read", "run"], by=None)[1]
 
 
-def start(name: str) -> int:
-    return runs.start(Candidate.objects.get(name=name), Suite.objects.get(slug="small")).pk
+def start(name: str, tokens: int | None = None) -> int:
+    candidate, suite = Candidate.objects.get(name=name), Suite.objects.get(slug="small")
+    return runs.start(candidate, suite, budget=Budget(tokens)).pk
 
 
 def again(name: str) -> int:
@@ -78,8 +80,15 @@ def cancel(pk: int) -> None:
     runs.cancel(Run.objects.get(pk=pk))
 
 
-def resume(pk: int) -> None:
-    runs.resume(Run.objects.get(pk=pk))
+def resume(pk: int, tokens: int | None = None) -> None:
+    runs.resume(Run.objects.get(pk=pk), budget=Budget(tokens))
+
+
+def used(pk: int) -> dict[str, int]:
+    """Tokens of all stored answers, and of the largest one."""
+    told = Sample.objects.filter(part__run=pk, error="")
+    each = [sample.prompt_tokens + sample.completion_tokens for sample in told]
+    return {"tokens": sum(each), "largest": max(each)}
 
 
 def look(pk: int) -> dict[str, Any]:
@@ -116,10 +125,8 @@ def results(pk: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    verbs = {
-        f.__name__: f
-        for f in (setup, script, start, again, race, cancel, resume, look, stored, results)
-    }
+    known = (setup, script, start, again, race, cancel, resume, used, look, stored, results)
+    verbs = {f.__name__: f for f in known}
     for line in sys.stdin:
         name, arguments = json.loads(line)
         answer = verbs[name](**arguments)
