@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
 from evals import boards, candidates, euroeval, exports, imports, packs, runs
+from evals.costs import Budget
 from evals.models import (
     Candidate,
     EuroEvalRun,
@@ -59,6 +60,7 @@ class Team(NamedTuple):
     working: Run
     waiting: Run  # for its server
     stopped: Run
+    spent: Run  # its budget
     sample: int
     benchmark: int
     board: int  # imported
@@ -91,6 +93,10 @@ def make_team() -> Team:
     candidates.set_price(models[1].endpoint, by=erik, **PER_HOUR)
     first = [measured(model, suite, share) for model, share in zip(models, SHARES, strict=False)]
     run = measured(models[0], suite, 0.85, failed=2)
+    spent = underway(models[1], suite, budget=Budget(2_000_000, Decimal("1.50")))
+    Part.objects.filter(run=spent).update(state=JobState.STOPPED, finished_at=timezone.now())
+    spent.settle()
+    Run.objects.filter(pk=spent.pk).update(stopped_by="tokens", message="Stopped at its budget.")
     working, stopped, waiting = (underway(models[at], suite) for at in (1, 2, 0))
     Part.objects.filter(run=working).update(state=JobState.RUNNING, started_at=timezone.now())
     working.settle()
@@ -132,8 +138,8 @@ def make_team() -> Team:
     pack = packs.keep(project, "small.pack.zip", packed(licence="CC-BY-NC-4.0", version=2), by=erik)
     packs.trust(project, "Munich", TRUSTED, by=alice)
     return Team(
-        project, models, suite, run, working, waiting, stopped, sample.pk, part.benchmark_id,
-        board.pk, preview.pk, harness.pk, people,
+        project, models, suite, run, working, waiting, stopped, spent, sample.pk,
+        part.benchmark_id, board.pk, preview.pk, harness.pk, people,
         link, password, pack.pk,
     )  # fmt: skip
 
@@ -223,9 +229,9 @@ def fill(sample: Sample, rng: random.Random) -> None:
         sample.raw = f"{sample.answer}.\n\nIch hoffe, das hilft Ihnen weiter!"
 
 
-def underway(model: Candidate, suite: Suite) -> Run:
+def underway(model: Candidate, suite: Suite, **wishes: Any) -> Run:
     """A run that was started and has asked a few questions."""
-    run = runs.start(model, suite, again=True)
+    run = runs.start(model, suite, again=True, **wishes)
     run.parts.update(total=45, done=11)
     return run
 

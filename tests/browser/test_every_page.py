@@ -242,6 +242,7 @@ PAGES: dict[str, list[Look]] = {
         Look("run-working", at("evals:run", pk=lambda team: team.working.pk)),
         Look("run-waiting", at("evals:run", pk=lambda team: team.waiting.pk)),
         Look("run-failed", at("evals:run", pk=lambda team: team.stopped.pk)),
+        Look("run-budget", at("evals:run", pk=lambda team: team.spent.pk)),
     ],
     "evals:sample": [
         Look("sample", at("evals:sample", run_pk=lambda team: team.run.pk, pk=lambda t: t.sample)),
