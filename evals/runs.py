@@ -469,7 +469,10 @@ def score(part: Part) -> None:
             part=part, metric=part.benchmark.metric, asked=asked, answered=0, valid=False
         )
     part.values, part.contributions = values, of_set.contributions if of_set else None
-    Part.objects.filter(pk=part.pk).update(values=values, contributions=part.contributions)
+    part.replicates = of_set.replicates if of_set else []
+    Part.objects.filter(pk=part.pk).update(
+        values=values, contributions=part.contributions, replicates=part.replicates
+    )
 
 
 def _score_row(

@@ -22,10 +22,15 @@ Answered = tuple[int, dict[str, float], list[int]]  # doc_id, metrics, counts
 
 
 class Found(NamedTuple):
-    """Scores by metric, and numbers by doc_id whose mean is the primary one (None: no answer)."""
+    """Scores by metric, and numbers by doc_id whose mean is the primary one (None: no answer).
+
+    Both are empty where every score is a mean over the samples. ``replicates``: the primary
+    score on ten resamples of the questions, which rank scores need; empty where it has none.
+    """
 
     scores: dict[str, Interval]
     contributions: list[float | None]
+    replicates: list[float]
 
 
 def samples_of(benchmark: Benchmark) -> int:
@@ -67,30 +72,52 @@ def unread(parts: Iterable[int]) -> dict[int, float]:
 
 
 def scores(part: Part, size: int, texts: list[int] | None = None) -> Found | None:
-    """What the answered samples of ``part`` come to; None where every score is a mean of them.
+    """What the answered samples of ``part`` come to; None where their means are all there is.
 
     ``size`` is how many samples there are; ``texts`` numbers the text that each belongs to,
     None: each stands for itself.
     """
     metric, asked = part.benchmark.metric, asked_of(part.benchmark)
-    if metric not in corpus.METRICS and not asked:
+    if metric not in corpus.METRICS and part.benchmark.engine != ENGINE:
         return None
     answered = part.samples.answered().order_by("doc_id")
     samples = list(answered.values_list("doc_id", "metrics", "counts"))
     if not samples:
         return None
     table = _table(metric, samples, size)
+    again = _replicates(part.benchmark, table, asked)
+    if metric not in corpus.METRICS and not asked:
+        return Found({}, [], again)
     found = _of_set(metric, table, asked, texts)
     if asked:
         found |= _means(samples, size, asked)
     primary = found.get(metric)
     if primary is None:
-        return Found(found, [])
+        return Found(found, [], again)
     if metric in corpus.METRICS:
         numbers = corpus.pseudo_values(metric, table, primary.value)
     else:
         numbers = table[:, 0] - np.nanmean(table[:, 0]) + primary.value
-    return Found(found, [None if np.isnan(each) else float(each) for each in numbers])
+    told = [None if np.isnan(each) else float(each) for each in numbers]
+    return Found(found, told, again)
+
+
+def _replicates(
+    benchmark: Benchmark, table: np.ndarray, asked: Sequence[Asked] | None
+) -> list[float]:
+    if benchmark.engine != ENGINE:
+        return []
+    metric, seed = benchmark.metric, benchmark.options.get("seed", protocols.SEED)
+    score = _value_of(metric) if metric in corpus.METRICS else _mean
+    return protocols.replicates(asked, table, score, seed) or []
+
+
+def _value_of(metric: str) -> protocols.Metric:
+    return lambda rows, times: float(corpus.value(metric, times @ rows))
+
+
+def _mean(rows: np.ndarray, times: np.ndarray) -> float:
+    return float(times @ rows[:, 0] / times.sum())
 
 
 def _of_set(
@@ -100,9 +127,7 @@ def _of_set(
     for name in corpus.together(metric) if metric in corpus.METRICS else ():
         if not asked:
             found[name] = corpus.interval(name, table, texts)
-        elif mean := protocols.resampled(
-            asked, table, lambda rows, times, name=name: float(corpus.value(name, times @ rows))
-        ):
+        elif mean := protocols.resampled(asked, table, _value_of(name)):
             found[name] = mean
     return found
 
@@ -114,10 +139,7 @@ def _means(samples: Sequence[Answered], size: int, asked: Sequence[Asked]) -> di
         for name, value in metrics.items():
             columns.setdefault(name, np.full((size, 1), np.nan))[doc_id] = value
 
-    def mean(rows: np.ndarray, times: np.ndarray) -> float:
-        return float(times @ rows[:, 0] / times.sum())
-
-    made = {name: protocols.resampled(asked, table, mean) for name, table in columns.items()}
+    made = {name: protocols.resampled(asked, table, _mean) for name, table in columns.items()}
     return {name: found for name, found in made.items() if found}
 
 

@@ -153,6 +153,13 @@ ORIGINS = {
 # Languages whose names Django has in English only.
 LANGUAGES = {"nb": gettext_lazy("Norwegian (Bokmål)")}
 
+# Why a data set is missing from a rank score (evals.rank_boards).
+MISSING_RANKS = {
+    "not_run": gettext_lazy("not run"),
+    "not_valid": gettext_lazy("not valid"),
+    "no_replicates": gettext_lazy("without the scores of its resamples"),
+}
+
 # Why a cost is unknown (evals.costs.REASONS).
 UNKNOWN_COSTS = {
     "no_price": gettext_lazy("no price was set when it started"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
-from evals import leaderboard
+from evals import leaderboard, rank_boards
 from evals.api import suites
 from evals.api.fields import Scoring
 from evals.api.runs import Named, SuiteNamed
@@ -102,6 +102,104 @@ def board(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
         ],
         "rows": [row_out(row, found.benchmarks) for row in found.rows],
     }  # fmt: skip
+
+
+class RankOut(Schema):
+    rank: int = Field(description="1 is best; what cannot be told apart shares it.")
+    value: float = Field(description="1 is best, smaller is better.")
+    low: float | None = Field(description="null under 16.x, which has no interval.")
+    high: float | None
+
+
+class LanguageRank(RankOut):
+    language: str
+
+
+class MissingOut(Schema):
+    benchmark: str
+    language: str
+    reason: Literal["not_run", "not_valid", "no_replicates"]
+
+
+class RankRow(Schema):
+    model: str
+    overall: RankOut | None = Field(description="null where a benchmark is missing.")
+    languages: list[LanguageRank] = Field(description="Those without a missing benchmark.")
+    benchmarks: int = Field(description="How many it has scores of.")
+    missing: list[MissingOut]
+    failed_extractions: int | None = Field(description="Answers in which nothing could be read.")
+    starred: bool = Field(description="On a benchmark a tenth or more could not be read.")
+
+
+class RankBoard(Schema):
+    formula: Literal["18.0", "16.x"]
+    benchmarks: int
+    rows: list[RankRow] = Field(description="Best first; those without an overall score last.")
+
+
+class RankFilters(Schema):
+    suite: str = Field(
+        "", max_length=80, description="Its slug; without it imported EuroEval records."
+    )
+    version: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Of the suite; the newest without it."
+    )
+    formula: Literal["18.0", "16.x"] = Field("18.0", description="Of which EuroEval.")
+    split: str | None = Field(
+        None, max_length=16, description="Of imported records; what most have without it."
+    )
+    few_shot: bool | None = Field(
+        None, description="Of imported records; what most have without it."
+    )
+
+
+@router.get("/rank-scores", auth=READ, response=RankBoard, operation_id="rank_scores")
+def ranks(request: HttpRequest, filters: Query[RankFilters]) -> dict[str, Any]:
+    """Rank scores as EuroEval counts them, of own results or of imported records, never mixed."""
+    if not filters.suite:
+        return _rank_board(_imported_ranks(request, filters))
+    suite = suites.named(request, filters.suite, filters.version)
+    if suite is None:
+        hint = _("This project has no such suite. GET /api/v1/suites lists them.")
+        raise Problem(404, hint)
+    return _rank_board(rank_boards.own(suite, filters.formula))
+
+
+def _imported_ranks(request: HttpRequest, filters: RankFilters) -> rank_boards.Board:
+    project = request.project
+    for variant in rank_boards.variants(project):
+        if filters.split in (None, variant.split) and filters.few_shot in (None, variant.few_shot):
+            return rank_boards.imported(project, variant, filters.formula)
+    return rank_boards.Board(filters.formula, [], [])
+
+
+def _rank_board(found: rank_boards.Board) -> dict[str, Any]:
+    def told(rank: rank_boards.Rank) -> dict[str, Any]:
+        return {"rank": rank.place, "value": rank.value, "low": rank.low, "high": rank.high}
+
+    return {
+        "formula": found.formula,
+        "benchmarks": len(found.datasets),
+        "rows": [
+            {
+                "model": row.name,
+                "overall": told(row.overall) if row.overall else None,
+                "languages": [
+                    {"language": code, **told(row.ranks[code])}
+                    for code in found.languages
+                    if code in row.ranks
+                ],
+                "benchmarks": row.ranked,
+                "missing": [
+                    {"benchmark": each.title, "language": each.language, "reason": why}
+                    for each, why in found.missing(row)
+                ],
+                "failed_extractions": row.failed,
+                "starred": row.starred,
+            }
+            for row in found.rows
+        ],
+    }
 
 
 def row_out(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ One line holds the result of one model on one data set. No Django.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from evals.formats.given import (
 )
 
 TOTAL, ERROR = "test_", "_se"
+MOST_REPLICATES = 1000
 
 
 def read(file: Iterable[bytes]) -> Iterator[Result | Fault]:
@@ -67,16 +69,38 @@ def _record(line: int, found: dict[str, Any]) -> Iterator[Result | Fault]:
     for name in names:
         try:
             spread = total.get(name + ERROR)
+            value = number(total[name], f"results.total.{name}")
             yield Result(
                 line,
                 metric=name.removeprefix(TOTAL)[:80],
-                value=number(total[name], f"results.total.{name}"),
+                value=value,
                 spread=None if spread is None else number(spread, f"results.total.{name}{ERROR}"),
                 spread_kind="" if spread is None else "resampling",
+                replicates=_replicates(results.get("raw"), name, value),
                 **facts,
             )
         except Unusable as error:
             yield error.at(line)
+
+
+def _replicates(raw: Any, name: str, value: float) -> list[float]:
+    """The score ``name`` in each resampling, in the scale of its mean ``value``; [] otherwise.
+
+    Rows hold it with or without "test_", and as a share or out of 100.
+    """
+    rows = raw.get("test") if isinstance(raw, dict) else raw
+    if not isinstance(rows, list) or not 2 <= len(rows) <= MOST_REPLICATES:
+        return []
+    plain = name.removeprefix(TOTAL)
+    try:
+        told = [number(row.get(TOTAL + plain, row.get(plain)), plain) for row in rows]
+    except (AttributeError, Unusable):
+        return []  # the total stands without it
+    mean = sum(told) / len(told)
+    for scale in (1, 100):
+        if math.isclose(mean * scale, value, rel_tol=1e-4, abs_tol=1e-6):
+            return [each * scale for each in told]
+    return []
 
 
 def _failed(raw: Any) -> int | None:
@@ -103,18 +127,22 @@ def _eee(line: int, found: dict[str, Any]) -> Iterator[Result | Fault]:
         "measured_at": text(found, "evaluation_timestamp", needed=False)[:40],
     }
     results = found["evaluation_results"]
+    try:
+        raw = _inner(more.get("raw_results"))
+    except Unusable:
+        raw = None  # the scores stand without it
     if not isinstance(results, list) or not results:
         raise Unusable("wrong", "evaluation_results", repr(results))
     for result in results:
         try:
             if not isinstance(result, dict):
                 raise Unusable("wrong", "evaluation_results", repr(result))
-            yield _eee_result(line, result, facts)
+            yield _eee_result(line, result, facts, raw)
         except Unusable as error:
             yield error.at(line)
 
 
-def _eee_result(line: int, found: dict[str, Any], facts: dict[str, Any]) -> Result:
+def _eee_result(line: int, found: dict[str, Any], facts: dict[str, Any], raw: Any) -> Result:
     details = mapping(found, "score_details")
     unsure = details.get("uncertainty") or {}
     ends = unsure.get("confidence_interval") if isinstance(unsure, dict) else None
@@ -122,11 +150,14 @@ def _eee_result(line: int, found: dict[str, Any], facts: dict[str, Any]) -> Resu
     told = {"lower", "upper"} <= ends.keys()
     inner = details.get("details") if isinstance(details.get("details"), dict) else {}
     samples = unsure.get("num_samples") if isinstance(unsure, dict) else None
+    name = text(found, "evaluation_name")
+    value = number(details.get("score"), "score_details.score")
     return Result(
         line,
         benchmark=text(mapping(found, "source_data"), "dataset_name"),
-        metric=text(found, "evaluation_name").removeprefix(TOTAL)[:80],
-        value=number(details.get("score"), "score_details.score"),
+        metric=name.removeprefix(TOTAL)[:80],
+        value=value,
+        replicates=_replicates(raw, name, value),
         low=number(ends["lower"], "confidence_interval.lower") if told else None,
         high=number(ends["upper"], "confidence_interval.upper") if told else None,
         spread_kind="resampling" if told else "",

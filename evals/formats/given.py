@@ -30,6 +30,7 @@ class Result:
     """One number of a file, in the file's own scale.
 
     ``spread`` is what ``spread_kind`` says: see `SPREADS`. None is "not told", never 0.
+    ``replicates`` is the value in each resampling, [] where the file does not tell it.
     """
 
     line: int
@@ -49,6 +50,7 @@ class Result:
     split: str = ""
     engine: str = ""
     measured_at: str = ""
+    replicates: list[float] = field(default_factory=list)
 
 
 # What a spread or an interval is. The sentences stand in evals.words.

@@ -117,6 +117,9 @@ class ExternalResult(models.Model):
     split = models.CharField(max_length=16, blank=True)
     engine = models.CharField(max_length=620, blank=True)
     measured_at = models.CharField(max_length=40, blank=True)
+    replicates = models.JSONField(
+        default=list, help_text="The value in each resampling, where the file tells it."
+    )
 
     class Meta:
         ordering = ["source", "pk"]

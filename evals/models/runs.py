@@ -203,6 +203,10 @@ class Part(Job):
         null=True,
         help_text="Numbers by doc_id whose mean is the score, where that is no mean of values.",
     )
+    replicates = models.JSONField(
+        default=list,
+        help_text="The score on ten resamples of the questions, where rank scores need it.",
+    )
     # Sums over the answered samples, kept with every batch stored, so that pages need not
     # read the samples. A token count is null while no sample told one: unknown is not zero.
     prompt_tokens = models.PositiveBigIntegerField(null=True)

@@ -8,7 +8,7 @@ Biometrika 34 (1947), 28–35 (the test in the 16.x form).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from evals.stats.bootstrap import percentiles
 
 REPLICATES = 100
 LEVEL = 0.95
+NOTHING = 1e-12  # of a mean: what varies less than this differs by rounding alone
 
 Raw = Sequence[Sequence[Sequence[float] | np.ndarray | None]]
 
@@ -70,12 +71,15 @@ def distances(raw: Sequence[Sequence[float] | np.ndarray | None]) -> np.ndarray:
     has 1. None = not run, which ranks at infinity.
     """
     means = np.array([np.nan if r is None else np.mean(r) for r in raw], dtype=float)
-    if np.isnan(means).all():
-        return np.full(len(raw), np.inf)
-    spread = float(np.std(np.concatenate([np.asarray(r, float) for r in raw if r is not None])))
-    if spread <= 0:
-        return np.where(np.isnan(means), np.inf, 1.0)
-    return np.where(np.isnan(means), np.inf, 1 + (np.nanmax(means) - means) / spread)
+    given = [np.asarray(r, float) for r in raw if r is not None]
+    return _to_the_best(means, float(np.std(np.concatenate(given))) if given else 0.0)
+
+
+def _to_the_best(means: np.ndarray, spread: float) -> np.ndarray:
+    missing = np.isnan(means)
+    if spread <= 0 or missing.all():
+        return np.where(missing, np.inf, 1.0)
+    return np.where(missing, np.inf, 1 + (np.nanmax(means) - means) / spread)
 
 
 def overall(ranks: np.ndarray, places: Sequence[Place]) -> np.ndarray:
@@ -111,13 +115,15 @@ def board(
     if len(columns) != len(places):
         raise ValueError(f"{len(columns)} data sets, but places for {len(places)}.")
     rng = np.random.default_rng(seed)
-    strata = _strata(places)
+    strata, tables = _strata(places), [_by_length(column) for column in columns]
     draws = np.empty((replicates, len(raw)))
     for i in range(replicates):
         chosen = np.concatenate([rng.choice(s, size=len(s)) for s in strata])
-        ranks = np.stack([distances(_resampled(columns[d], rng)) for d in chosen], axis=-1)
+        ranks = np.stack([_redrawn(tables[d], len(raw), rng) for d in chosen], axis=-1)
         draws[i] = overall(ranks, [places[d] for d in chosen])
-    known = ~np.isinf(draws[0])
+    # A replicate may leave out the very data set that a model lacks: it has no score all the same.
+    known = np.array([all(each is not None for each in mine) for mine in raw], dtype=bool)
+    draws[:, ~known] = np.inf
     low, high, middle = (np.full(len(raw), np.inf) for _ in range(3))
     if known.any():
         low[known], high[known] = percentiles(draws[:, known], LEVEL)
@@ -132,11 +138,13 @@ def _better(anchor: Sequence[float], other: Sequence[float], alpha: float) -> bo
     a, b = np.asarray(anchor, float), np.asarray(other, float)
     if a.mean() <= b.mean():
         return False
-    if np.ptp(a) == 0 and np.ptp(b) == 0:
+    if max(np.ptp(a), np.ptp(b)) <= NOTHING * max(abs(a.mean()), abs(b.mean())):
         return True  # the test divides by zero here, and nothing varies: the means decide
-    from scipy.stats import ttest_ind  # heavy: a web process should not pay it at start
+    from scipy.stats import ttest_ind_from_stats  # heavy: a web process pays it when it must
 
-    return bool(ttest_ind(a, b, equal_var=False, alternative="greater").pvalue < alpha)
+    sides = [number for each in (a, b) for number in (each.mean(), each.std(ddof=1), len(each))]
+    test = ttest_ind_from_stats(*sides, equal_var=False, alternative="greater")
+    return bool(test.pvalue < alpha)
 
 
 def _strata(places: Sequence[Place]) -> list[np.ndarray]:
@@ -145,13 +153,28 @@ def _strata(places: Sequence[Place]) -> list[np.ndarray]:
     ]
 
 
-def _resampled(column: Sequence[Sequence[float] | None], rng: np.random.Generator) -> list:
-    """The raw scores drawn anew; models with as many scores get the same draw."""
-    drawn: Mapping[int, np.ndarray] = {}
-    for scores in column:
-        if scores is not None and len(scores) not in drawn:
-            drawn[len(scores)] = rng.integers(0, len(scores), len(scores))
-    return [None if s is None else np.asarray(s, float)[drawn[len(s)]] for s in column]
+def _by_length(
+    column: Sequence[Sequence[float] | np.ndarray | None],
+) -> list[tuple[list[int], np.ndarray]]:
+    """Models with as many scores together: their places, and their scores as one table."""
+    groups: dict[int, list[int]] = {}
+    for place, scores in enumerate(column):
+        if scores is not None:
+            groups.setdefault(len(scores), []).append(place)
+    return [(at, np.array([column[place] for place in at], float)) for at in groups.values()]
+
+
+def _redrawn(
+    groups: Sequence[tuple[list[int], np.ndarray]], models: int, rng: np.random.Generator
+) -> np.ndarray:
+    """`distances` of raw scores drawn anew; models with as many scores get the same draw."""
+    means, drawn = np.full(models, np.nan), [np.empty(0)]
+    for at, table in groups:
+        mine = table[:, rng.integers(0, table.shape[1], table.shape[1])]
+        means[at] = mine.mean(axis=1)
+        drawn.append(mine.ravel())
+    scores = np.concatenate(drawn)
+    return _to_the_best(means, float(np.std(scores)) if scores.size else 0.0)
 
 
 def _dense(draws: np.ndarray, middle: np.ndarray) -> list[int]:

@@ -48,7 +48,7 @@ def plan(protocol: str, rows: int, seed: int) -> Sequence[Asked]:
     """Everything that is asked, in order; a sample's ``doc_id`` is its place here."""
     if protocol == ONCE:
         return _Once(range(rows))
-    drawn = np.random.default_rng(seed).integers(0, rows, size=(ITERATIONS, rows))
+    drawn = _drawn(rows, seed)
     return [
         Asked(iteration, int(row), int(times))
         for iteration, mine in enumerate(drawn)
@@ -56,23 +56,59 @@ def plan(protocol: str, rows: int, seed: int) -> Sequence[Asked]:
     ]
 
 
-def resampled(
-    asked: Sequence[Asked], table: np.ndarray, metric: Callable[[np.ndarray, np.ndarray], float]
-) -> Interval | None:
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+def resampled(asked: Sequence[Asked], table: np.ndarray, metric: Metric) -> Interval | None:
     """The mean of ``metric(rows, times)`` over the iterations, with its half-width.
 
     ``table`` has a row for each of ``asked``, NaN where there is no answer; None where an
     iteration has no answer at all.
     """
-    iterations = np.array([each.iteration for each in asked])
+    scores = iterations(asked, table, metric)
+    if scores is None:
+        return None
+    mean = float(np.mean(scores))
+    reach = 1.96 * float(np.std(scores, ddof=1)) / sqrt(ITERATIONS)
+    answered = int((~np.isnan(table).any(axis=1)).sum())
+    return Interval(mean, mean - reach, mean + reach, answered, METHOD)
+
+
+def replicates(
+    asked: Sequence[Asked] | None, table: np.ndarray, metric: Metric, seed: int = SEED
+) -> list[float] | None:
+    """``metric`` of ten resamples of the questions, as EuroEval's rank scores take them.
+
+    Under protocol A (``asked``) the ten that were asked. Under B (None) the draws of A by the
+    same ``seed``, taken among the answers that each question got once; ``table`` has a row a
+    question then.
+    """
+    if asked is not None:
+        return iterations(asked, table, metric)
+    there = ~np.isnan(table).any(axis=1)
+    answered, scores = table[there], []
+    for mine in _drawn(len(table), seed):
+        times = np.bincount(mine, minlength=len(table))[there].astype(float)
+        if not times.any():
+            return None
+        scores.append(metric(answered, times))
+    return scores
+
+
+def _drawn(rows: int, seed: int) -> np.ndarray:
+    """Which rows each iteration draws, with replacement: iterations × rows."""
+    return np.random.default_rng(seed).integers(0, rows, size=(ITERATIONS, rows))
+
+
+def iterations(asked: Sequence[Asked], table: np.ndarray, metric: Metric) -> list[float] | None:
+    """``metric`` of each iteration; None where one has no answer at all."""
+    numbers = np.array([each.iteration for each in asked])
     times = np.array([each.times for each in asked], dtype=float)
     there = ~np.isnan(table).any(axis=1)
     scores = []
     for iteration in range(ITERATIONS):
-        mine = there & (iterations == iteration)
+        mine = there & (numbers == iteration)
         if not mine.any():
             return None
         scores.append(metric(table[mine], times[mine]))
-    mean = float(np.mean(scores))
-    reach = 1.96 * float(np.std(scores, ddof=1)) / sqrt(ITERATIONS)
-    return Interval(mean, mean - reach, mean + reach, int(there.sum()), METHOD)
+    return scores

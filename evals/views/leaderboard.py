@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from evals import boards, leaderboard
+from evals import boards, leaderboard, rank_boards
 from evals.boards import Found
 from evals.leaderboard import Board, Models, Place, Row, View
 from evals.models import Suite
@@ -43,7 +43,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require(Role.VIEWER)
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
-    suite, versions = _suite(request, slug)
+    suite, versions = suite_of(request, slug)
     view, models = _view(request, suite), _models(request)
     columns = _columns(request, suite, view)
     by_language, correction = columns == "languages", _correction(request)
@@ -56,7 +56,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "suite": suite,
         "versions": versions,
-        "suites": _newest(Suite.objects.in_project(request.project)),
+        "suites": newest(Suite.objects.in_project(request.project)),
         "view": view,
         "models": models,
         "sort": sort,
@@ -69,6 +69,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "forest": _forest(rows),
         "corrections": CORRECTIONS.items(),
         "most_bars": MOST_BARS,
+        "ranked": bool(rank_boards.ranked_of(suite)),
         **_choices(found, suite),
     }
     return page_or_part(request, "evals/leaderboard/detail.html", context, part="board")
@@ -83,7 +84,7 @@ def _table(request: HttpRequest, found: Board) -> Download:
     )
 
 
-def _suite(request: HttpRequest, slug: str) -> tuple[Suite, list[Suite]]:
+def suite_of(request: HttpRequest, slug: str) -> tuple[Suite, list[Suite]]:
     versions = list(
         Suite.objects.in_project(request.project)
         .filter(slug=slug)
@@ -97,7 +98,7 @@ def _suite(request: HttpRequest, slug: str) -> tuple[Suite, list[Suite]]:
     raise Http404
 
 
-def _newest(suites: Iterable[Suite]) -> list[Suite]:
+def newest(suites: Iterable[Suite]) -> list[Suite]:
     """One suite a slug, the newest version."""
     found = {suite.slug: suite for suite in sorted(suites, key=lambda suite: suite.version)}
     return sorted(found.values(), key=lambda suite: suite.name)

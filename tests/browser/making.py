@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import date, timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
-from evals import boards, candidates, euroeval, exports, imports, packs, runs
+from evals import boards, candidates, euroeval, exports, imports, packs, runs, suites
 from evals.costs import Budget
 from evals.models import (
     Candidate,
@@ -28,6 +29,7 @@ from portal.accounts import invitations, keys
 from portal.accounts.models import ApiKey, Project, Role, User
 from tests.evals.making import EVERYTHING, answer, choice, make_candidate, make_run, make_suite
 from tests.evals.packing import packed
+from tests.evals.styling import style_run
 from tests.portal.people import make_person
 from workers.models import JobState
 
@@ -115,6 +117,7 @@ def make_team() -> Team:
         models[3].endpoint, base_url=models[3].endpoint.base_url, served_model="oak-v2",
         concurrency=4, by=erik,
     )  # fmt: skip
+    make_styles(project, models)
     keep_questions(project, models[0], erik)
     make_euroeval(models[0])
     make_keys(project, alice)
@@ -234,6 +237,30 @@ def underway(model: Candidate, suite: Suite, **wishes: Any) -> Run:
     run = runs.start(model, suite, again=True, **wishes)
     run.parts.update(total=45, done=11)
     return run
+
+
+def make_styles(project: Project, models: list[Candidate]) -> None:
+    """Results of EuroEval-style tasks: whole, often not to be read, and with two missing."""
+    suite = suites.install(project, "euro-style-chat")
+    style_run(models[0], suite, 0.9)
+    style_run(models[1], suite, 0.4, unread=0.2)
+    missing = {f"euro_style_chat_{name}" for name in ("sentiment_de", "summary_en")}
+    style_run(models[2], suite, 0.6, without=missing)
+    records = [
+        {
+            "dataset": dataset, "task": dataset, "languages": [code], "few_shot": True,
+            "model": name, "validation_split": False, "euroeval_version": "16.11.0",
+            "results": {
+                "raw": [{"mcc": share + at / 200} for at in range(10)],
+                "total": {"test_mcc": 100 * share + 2.25},
+            },
+        }
+        for name, share in (("acme/oak-70b-chat", 0.7), (UNBROKEN, 0.5), ("acme/yew-3b", 0.2))
+        for dataset, code in (("scala-de", "de"), ("sb10k", "de"), ("scala-en", "en"))
+        if (name, dataset) != ("acme/yew-3b", "sb10k")
+    ]  # fmt: skip
+    content = "\n".join(map(json.dumps, records)).encode()
+    imports.confirm(imports.receive(project, [imports.File("euroeval.jsonl", content)]))
 
 
 def keep_questions(project: Project, model: Candidate, by: User) -> None:

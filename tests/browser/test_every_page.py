@@ -256,6 +256,16 @@ PAGES: dict[str, list[Look]] = {
              who="vera"),
         Look("board-none", at("evals:board", "?q=nothing", **BOARD)),
         Look("board-empty", "/leaderboard/small/"),
+        Look("board-styles", "/leaderboard/euro-style-chat/"),
+    ],
+    "evals:rank_scores": [
+        Look("ranks", "/leaderboard/euro-style-chat/rank-scores/"),
+        Look("ranks-old", "/leaderboard/euro-style-chat/rank-scores/?formula=16.x", who="vera"),
+        Look("ranks-none", "/leaderboard/abilities/rank-scores/"),
+    ],
+    "evals:imported_rank_scores": [
+        Look("ranks-imported", "/external/rank-scores/"),
+        Look("ranks-imported-empty", "/external/rank-scores/", who="nina"),
     ],
     "evals:leaderboard": [Look("leaderboard-empty", "/leaderboard/", who="nina")],
     "evals:compare": [

@@ -85,6 +85,7 @@ OPERATIONS = {
     "GET boards/{board}": read(owned=True),
     "POST imports": run(body=lambda t: IMPORT),
     "GET external": read(),
+    "GET rank-scores": read(owned=True, query="?suite=things"),
     "GET leaderboard": read(owned=True, query="?suite=things"),
 }
 IN = {200, 201, 202}

@@ -81,6 +81,15 @@ def test_a_model_without_all_data_sets_comes_last() -> None:
     assert found[0].value == math.inf and found[0].place == 2 and found[1].place == 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_missing_data_set_is_missed_in_every_replicate_even_beside_others_of_its_task(
+    seed: int,
+) -> None:
+    places = [Place("ner", "de")] * 2
+    found = board([[[0.9] * 10, None], [[0.1] * 10, [0.2] * 10]], places, seed=seed)
+    assert found[0].value == math.inf and found[1].value < math.inf
+
+
 @given(st.lists(SCORES, min_size=2, max_size=5), st.floats(0.1, 5), st.floats(-2, 2))
 def test_neither_the_scale_nor_the_zero_of_a_metric_moves_a_rank(
     raw: list[list[float]], scale: float, shift: float
