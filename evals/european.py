@@ -13,9 +13,10 @@ from evals.euro.references import Reference
 from evals.euro.tasks import PRESETS, WORDINGS, Task
 from evals.euro.write import everything, groups
 from evals.models import Suite
+from evals.sentences import Told, gettext_noop
 from portal.accounts.models import Project, User
 
-ORIGIN = "The European task set"
+ORIGIN = gettext_noop("The European task set")
 DESCRIPTION = "Tasks of the European set as in docs/euro-tasks.md, preset {preset}."
 
 
@@ -83,7 +84,10 @@ def install(
     Raises hub.OutOfReach, SuiteInvalid.
     """
     if not tasks:
-        raise suites.SuiteInvalid(f"{ORIGIN}: no task fits languages, families and wording.")
+        raise suites.SuiteInvalid(
+            gettext_noop("{origin}: no task fits languages, families and wording."),
+            origin=Told(ORIGIN),
+        )
     places = {repo: hub.find(repo, mirror) for repo in dict.fromkeys(task.repo for task in tasks)}
     texts: dict[str, str] = {}
     benchmarks = []

@@ -534,7 +534,7 @@ class PackForm(forms.Form):
         try:
             packs.read(file)
         except (packs.PackInvalid, suites.SuiteInvalid) as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(words.told(error)) from error
         return file
 
 

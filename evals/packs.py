@@ -15,6 +15,7 @@ from evals import suites
 from evals.formats import packs as files
 from evals.formats.packs import Made, Pack, PackInvalid, fingerprint
 from evals.models import PackKey, QuestionSet, Suite, TrustedKey, WaitingPack
+from evals.sentences import gettext_noop
 from portal import secrets
 from portal.accounts import audit
 from portal.accounts.models import Project, User
@@ -23,7 +24,16 @@ from portal.version import version
 
 MOST_UPLOADED = MAX_FILE  # by page or API, which check a pack while somebody waits
 WAITS = timedelta(days=1)
-ORIGIN = "The suite of the pack"
+ORIGIN = gettext_noop("The suite of the pack")
+UNKNOWN_SIGNER = gettext_noop(
+    "The pack is signed by a key that is not known here: {fingerprint}. Ask the sender for the "
+    "fingerprint by another way; an administrator can then trust the key or accept this one pack."
+)
+OTHER_FINGERPRINT = gettext_noop(
+    "The pack is signed by a key that is not known here: {fingerprint}. The fingerprint you gave "
+    "is another. Ask the sender for the fingerprint by another way; an administrator can then "
+    "trust the key or accept this one pack."
+)
 
 
 class UnknownSigner(PackInvalid):
@@ -125,12 +135,8 @@ def install(project: Project, pack: Pack, *, by: User | None = None, accepted: s
     """
     found = signer(project, pack)
     if not found.known and _plain(accepted) != _plain(found.fingerprint):
-        given = "The fingerprint you gave is another. " if accepted else ""
-        raise UnknownSigner(
-            f"The pack is signed by a key that is not known here: {found.fingerprint}. {given}"
-            "Ask the sender for the fingerprint by another way; an administrator can then trust "
-            "the key or accept this one pack."
-        )
+        said = UNKNOWN_SIGNER if not accepted else OTHER_FINGERPRINT
+        raise UnknownSigner(said, fingerprint=found.fingerprint)
     with transaction.atomic():
         suite = suites.add(project, _entry(pack), pack.rows, ORIGIN, by=by)
         audit.record(

@@ -20,6 +20,7 @@ from evals.engines import ENGINES, EXAMPLES_SPLIT, BenchmarkSpec, TaskInvalid, f
 from evals.euro.write import Code, dump, utils
 from evals.models import Benchmark, QuestionSet, Suite
 from evals.models.suites import Scoring
+from evals.sentences import Told, gettext_noop
 from evals.storable import cleaned
 from portal.accounts import audit
 from portal.accounts.models import Project, User
@@ -32,8 +33,14 @@ REQUIRED = ("name", "title", "family", "language", "engine", "scoring", "metric"
 FILES = ("questions", "examples")  # fields that name a file beside the suite's
 
 
-class SuiteInvalid(ValueError):
+class SuiteInvalid(Told):
     """A suite's files cannot be used; the text names file, field and the way out."""
+
+
+MISSING = gettext_noop("{field} is missing.")
+NO_TEXT = gettext_noop("{field} is {value!r}; write text in quotes.")
+NO_TAGS = gettext_noop("{field} is {value!r}; write a list of words.")
+UNREADABLE = gettext_noop("{name} cannot be read: {error}")
 
 
 class Shipped(NamedTuple):
@@ -113,8 +120,13 @@ def add(
     if existing := Suite.objects.filter(project=project, **key).first():
         if existing.sha256 != digest:
             raise SuiteInvalid(
-                f"{origin}: version {existing.version} of {existing.slug} is installed with other "
-                "content. Give it a higher version."
+                gettext_noop(
+                    "{origin}: version {version} of {slug} is installed with other content. "
+                    "Give it a higher version."
+                ),
+                origin=Told(origin),
+                version=existing.version,
+                slug=existing.slug,
             )
         return existing
     suite = Suite(project=project, sha256=digest, **fields)
@@ -129,7 +141,7 @@ def add(
             ENGINES[benchmark.engine].validate(spec(benchmark))
             clusters(benchmark)
         except (TaskInvalid, LookupError) as error:
-            raise SuiteInvalid(f"{origin}: {error}") from error
+            raise SuiteInvalid("{origin}: {error}", origin=Told(origin), error=error) from error
         benchmark.save()
     audit.record(project, "suite.install", suite, by=by, version=suite.version, sha256=digest)
     return suite
@@ -233,31 +245,42 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or NUL in the name
-        raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
+        raise SuiteInvalid(UNREADABLE, name=path.name, error=error) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         entry = yaml.safe_load(_text(path))
     except (yaml.YAMLError, RecursionError) as error:
-        raise SuiteInvalid(f"{path.name} cannot be read: {error}") from error
+        raise SuiteInvalid(UNREADABLE, name=path.name, error=error) from error
     return checked(entry, f"{path.parent.name}/{path.name}")
 
 
 def checked(entry: Any, origin: str) -> dict[str, Any]:
     """``entry`` as JSON has it. Raises SuiteInvalid."""
     if _size(entry) > MOST_FIELDS:
-        raise SuiteInvalid(f"{origin} has more than {MOST_FIELDS} fields, aliases written out.")
-    for message in _faults(entry):
-        raise SuiteInvalid(f"{origin}: {message}")
+        raise SuiteInvalid(
+            gettext_noop("{origin} has more than {most} fields, aliases written out."),
+            origin=Told(origin), most=MOST_FIELDS,
+        )  # fmt: skip
+    for fault in _faults(entry):
+        raise SuiteInvalid("{origin}: {error}", origin=Told(origin), error=fault)
     try:
         plain = json.loads(json.dumps(entry, allow_nan=False))
         checksums.canonical(plain)
     except (TypeError, ValueError, RecursionError) as error:
-        hint = "Write dates in quotes, and no infinite numbers."
-        raise SuiteInvalid(f"{origin} holds what JSON cannot: {error}. {hint}") from error
+        raise SuiteInvalid(
+            gettext_noop(
+                "{origin} holds what JSON cannot: {error}. Write dates in quotes, and no infinite "
+                "numbers."
+            ),
+            origin=Told(origin), error=error,
+        ) from error  # fmt: skip
     if cleaned(plain) != plain:
-        raise SuiteInvalid(f"{origin}: a text holds NUL or half a character. Remove it.")
+        raise SuiteInvalid(
+            gettext_noop("{origin}: a text holds NUL or half a character. Remove it."),
+            origin=Told(origin),
+        )
     return plain
 
 
@@ -288,7 +311,10 @@ def _fits(row: Suite | Benchmark, origin: str) -> None:
     except ValidationError as error:
         for name, said in error.message_dict.items():
             value = str(getattr(row, name))[:80]
-            raise SuiteInvalid(f"{origin}.{name} is {value!r}: {said[0]}") from error
+            raise SuiteInvalid(
+                gettext_noop("{origin}.{name} is {value!r}: {said}"),
+                origin=Told(origin), name=name, value=value, said=said[0],
+            ) from error  # fmt: skip
 
 
 def _size(value: Any) -> int:
@@ -307,55 +333,71 @@ def _size(value: Any) -> int:
     return count
 
 
-def _faults(entry: Any) -> Iterator[str]:
+def _faults(entry: Any) -> Iterator[Told]:
     """What is wrong with the fields of a suite file, in reading order."""
     if not isinstance(entry, dict):
-        yield "is not a mapping of fields."
+        yield Told(gettext_noop("it is not a mapping of fields."))
         return
     for field in ("slug", "name", "benchmarks"):
         if not entry.get(field):
-            yield f"{field} is missing."
+            yield Told(MISSING, field=field)
     for field in ("slug", "name", "description", "licence"):
         if not isinstance(entry.get(field, ""), str):
-            yield f"{field} is {entry[field]!r}; write text in quotes."
+            yield Told(NO_TEXT, field=field, value=entry[field])
     version = entry.get("version", 1)
     if type(version) is not int or not 1 <= version <= HIGHEST_VERSION:
-        yield f"version is {version!r}; write a whole number from 1 to {HIGHEST_VERSION}."
+        yield Told(
+            gettext_noop("version is {value!r}; write a whole number from 1 to {most}."),
+            value=version, most=HIGHEST_VERSION,
+        )  # fmt: skip
     items = entry.get("benchmarks") or []
     if not _are_tags(entry.get("tags", [])):
-        yield f"tags is {entry['tags']!r}; write a list of words."
+        yield Told(NO_TAGS, field="tags", value=entry["tags"])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        yield "benchmarks is not a list of mappings."
+        yield Told(gettext_noop("benchmarks is not a list of mappings."))
         return
     names = [item.get("name") for item in items]
     for index, item in enumerate(items):
         if names.index(item.get("name")) != index:
-            yield f"benchmarks[{index}].name {item.get('name')!r} is there already."
-        for field in ("task", "options"):
-            if not isinstance(item.get(field, {}), dict):
-                yield f"benchmarks[{index}].{field} is not a mapping."
-        for field in (*REQUIRED, "task"):
-            if not item.get(field):
-                yield f"benchmarks[{index}].{field} is missing."
-        for field in REQUIRED:
-            if not isinstance(item.get(field, ""), str):
-                yield f"benchmarks[{index}].{field} is {item[field]!r}; write text in quotes."
-        if not _are_tags(item.get("tags", [])):
-            yield f"benchmarks[{index}].tags is {item['tags']!r}; write a list of words."
-        cluster = item.get("cluster", "")
-        if not isinstance(cluster, str) or len(cluster) > LONGEST_FIELD:
-            yield f"benchmarks[{index}].cluster is {cluster!r}; write the name of a field."
-        for fault in provenance.faults(item.get("source", {})):
-            yield f"benchmarks[{index}].source{fault}"
-        if item.get("scoring") not in Scoring.values:
-            yield (
-                f"benchmarks[{index}].scoring is {item.get('scoring')!r}; "
-                f"write one of {', '.join(Scoring.values)}."
+            yield Told(
+                gettext_noop("{field} {value!r} is there already."),
+                field=f"benchmarks[{index}].name", value=item.get("name"),
+            )  # fmt: skip
+        yield from _faults_of(item, f"benchmarks[{index}]")
+
+
+def _faults_of(item: dict[str, Any], place: str) -> Iterator[Told]:
+    """What is wrong with the fields of one benchmark, which stands at ``place``."""
+    for field in ("task", "options"):
+        if not isinstance(item.get(field, {}), dict):
+            yield Told(gettext_noop("{place} is not a mapping."), place=f"{place}.{field}")
+    for field in (*REQUIRED, "task"):
+        if not item.get(field):
+            yield Told(MISSING, field=f"{place}.{field}")
+    for field in REQUIRED:
+        if not isinstance(item.get(field, ""), str):
+            yield Told(NO_TEXT, field=f"{place}.{field}", value=item[field])
+    if not _are_tags(item.get("tags", [])):
+        yield Told(NO_TAGS, field=f"{place}.tags", value=item["tags"])
+    cluster = item.get("cluster", "")
+    if not isinstance(cluster, str) or len(cluster) > LONGEST_FIELD:
+        yield Told(
+            gettext_noop("{field} is {value!r}; write the name of a field."),
+            field=f"{place}.cluster", value=cluster,
+        )  # fmt: skip
+    yield from provenance.faults(item.get("source", {}), f"{place}.source")
+    if item.get("scoring") not in Scoring.values:
+        yield Told(
+            gettext_noop("{field} is {value!r}; write one of {known}."),
+            field=f"{place}.scoring", value=item.get("scoring"), known=", ".join(Scoring.values),
+        )  # fmt: skip
+    for field in FILES:
+        name = item.get(field)
+        if field in item and (name == ".." or Path(str(name)).name != name):
+            yield Told(
+                gettext_noop("{field} must be a file name in the suite's folder."),
+                field=f"{place}.{field}",
             )
-        for field in FILES:
-            name = item.get(field)
-            if field in item and (name == ".." or Path(str(name)).name != name):
-                yield f"benchmarks[{index}].{field} must be a file name in the suite's folder."
 
 
 def _are_tags(value: Any) -> bool:
@@ -370,9 +412,15 @@ def _question_set(text: str, name: str) -> QuestionSet:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise SuiteInvalid(f"{name}, line {number}: not JSON ({error}).") from error
+            raise SuiteInvalid(
+                gettext_noop("{name}, line {number}: not JSON ({error})."),
+                name=name, number=number, error=error,
+            ) from error  # fmt: skip
         if not isinstance(row, dict):
-            raise SuiteInvalid(f"{name}, line {number}: a question must be a JSON object.")
+            raise SuiteInvalid(
+                gettext_noop("{name}, line {number}: a question must be a JSON object."),
+                name=name, number=number,
+            )  # fmt: skip
         count += 1
     found, _ = QuestionSet.objects.get_or_create(
         sha256=_hash(text), defaults={"count": count, "lines": text}

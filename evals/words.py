@@ -14,6 +14,7 @@ from django.utils.translation import (
 )
 
 from evals.costs import Budget
+from evals.sentences import Told
 
 # Texts of the shipped suites (evals/data/suites). Those of other suites are shown as they are.
 SHIPPED = frozenset(
@@ -267,6 +268,22 @@ SPREADS = {
     "stderr": gettext_lazy("standard error"),
     "told": gettext_lazy("interval as the source tells it"),
 }
+
+
+def told(error: Exception) -> str:
+    """``error`` in the reader's language, with the errors in it; its own words without a sentence.
+
+    What a library says stays as it is.
+    """
+    if not isinstance(error, Told) or not error.sentence:
+        return str(error)
+    said = gettext(error.sentence)
+    if not error.values:
+        return said
+    return said.format(**{
+        name: told(value) if isinstance(value, Exception) else value
+        for name, value in error.values.items()
+    })  # fmt: skip
 
 
 def fault(found: Any) -> str:

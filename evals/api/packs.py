@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Router, Status
 
-from evals import packs, suites
+from evals import packs, suites, words
 from evals.api.fields import Pk
 from evals.api.suites import SuiteOut, in_project, shown
 from portal.api.bodies import FILE
@@ -61,9 +61,9 @@ def pack_import(request: HttpRequest, response: HttpResponse) -> Status:
         pack = packs.read(BytesIO(request.body))
         made = packs.install(request.project, pack, by=request.caller.user)
     except packs.PackInvalid as error:
-        raise invalid("body", str(error)) from error
+        raise invalid("body", words.told(error)) from error
     except suites.SuiteInvalid as error:
-        raise Problem(409, str(error)) from error
+        raise Problem(409, words.told(error)) from error
     response["Location"] = f"/api/v1/suites/{made.pk}"
     found: dict[str, Any] = shown(
         in_project(request).annotate(count=Count("benchmarks")).get(pk=made.pk)

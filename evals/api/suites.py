@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
 
-from evals import suites
+from evals import suites, words
 from evals.api.fields import Given, Pk, Scoring
 from evals.models import Benchmark, Suite
 from portal.api.callers import READ, RUN
@@ -115,7 +115,7 @@ def suite_install(request: HttpRequest, data: SuiteChoice, response: HttpRespons
         hint = _("These suites come with the portal: %(known)s.") % {"known": known}
         raise invalid("slug", hint, data.slug) from None
     except suites.SuiteInvalid as error:
-        raise Problem(409, str(error)) from error
+        raise Problem(409, words.told(error)) from error
     response["Location"] = f"/api/v1/suites/{made.pk}"
     found = in_project(request).annotate(count=Count("benchmarks")).get(pk=made.pk)
     return Status(200 if made.pk in before else 201, shown(found))

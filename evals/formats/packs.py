@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from evals import checksums
+from evals.sentences import Told, gettext_noop
 
 FORMAT = 1
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
@@ -40,7 +41,7 @@ KEPT = (1980, 1, 1, 0, 0, 0)  # no times: the same content is the same bytes
 END = struct.Struct("<4s4H2LH")  # the last record of a zip
 
 
-class PackInvalid(ValueError):
+class PackInvalid(Told):
     """The file is no pack that can be trusted; the text names place, value and way out."""
 
 
@@ -94,7 +95,9 @@ def public_key(text: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 32:
-        raise PackInvalid("A public key has 44 letters, digits and signs and ends in “=”.")
+        raise PackInvalid(
+            gettext_noop("A public key has 44 letters, digits and signs and ends in “=”.")
+        )
     return found
 
 
@@ -148,7 +151,8 @@ def read(file: IO[bytes]) -> Pack:
         files = _described(manifest)
         _check_rows(archive, infos, files)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        raise PackInvalid(f"The pack is damaged: {error}. Fetch it again.") from error
+        said = gettext_noop("The pack is damaged: {error}. Fetch it again.")
+        raise PackInvalid(said, error=error) from error
     return Pack(
         manifest["suite"], manifest["sha256"], files, Made(**manifest["made"]),
         signer, Rows(archive, files),
@@ -182,15 +186,25 @@ def _check_end(file: IO[bytes]) -> None:
     """Refuse what is no plain zip, before a directory of millions of files is read."""
     size = file.seek(0, 2)
     if size > MOST_PACKED:
-        raise PackInvalid(f"The pack has {size} bytes; {MOST_PACKED} are the most.")
+        raise PackInvalid(
+            gettext_noop("The pack has {size} bytes; {most} are the most."),
+            size=size, most=MOST_PACKED,
+        )  # fmt: skip
     if size < END.size:
-        raise PackInvalid("The file is no data pack: it is too short. Export it again.")
+        raise PackInvalid(
+            gettext_noop("The file is no data pack: it is too short. Export it again.")
+        )
     file.seek(size - END.size)
     sign, _disk, _start, _here, count, length, offset, comment = END.unpack(file.read(END.size))
     if sign != b"PK\5\6" or comment or offset + length + END.size != size:
-        raise PackInvalid("The file is no data pack, or was changed: export it again.")
+        raise PackInvalid(
+            gettext_noop("The file is no data pack, or was changed: export it again.")
+        )
     if count > MOST_FILES + 2 or length > MOST_DIRECTORY:
-        raise PackInvalid(f"The pack holds {count} files; {MOST_FILES} with rows are the most.")
+        raise PackInvalid(
+            gettext_noop("The pack holds {count} files; {most} with rows are the most."),
+            count=count, most=MOST_FILES,
+        )  # fmt: skip
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -200,28 +214,47 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     for info in archive.infolist():
         name, mode = info.orig_filename, info.external_attr >> 16
         if name not in (MANIFEST, SIGNATURE) and not ROWS.fullmatch(name):
-            raise PackInvalid(f"The pack holds a file {name[:100]!r}, which belongs in no pack.")
+            raise PackInvalid(
+                gettext_noop("The pack holds a file {name!r}, which belongs in no pack."),
+                name=name[:100],
+            )
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise PackInvalid(f"{name} is no plain file but a link or a folder.")
+            raise PackInvalid(
+                gettext_noop("{name} is no plain file but a link or a folder."), name=name
+            )
         if name in found:
-            raise PackInvalid(f"{name} is in the pack twice.")
+            raise PackInvalid(gettext_noop("{name} is in the pack twice."), name=name)
         if info.flag_bits & 1 or info.compress_type not in (
             zipfile.ZIP_STORED,
             zipfile.ZIP_DEFLATED,
         ):
-            raise PackInvalid(f"{name} is encrypted or packed in a way that packs do not use.")
+            raise PackInvalid(
+                gettext_noop("{name} is encrypted or packed in a way that packs do not use."),
+                name=name,
+            )
         most = MOST_ROWS if ROWS.fullmatch(name) else MOST_MANIFEST
         if info.file_size > most:
-            raise PackInvalid(f"{name} has {info.file_size} bytes; {most} are the most.")
+            raise PackInvalid(
+                gettext_noop("{name} has {size} bytes; {most} are the most."),
+                name=name, size=info.file_size, most=most,
+            )  # fmt: skip
         if info.file_size > MEBIBYTE and info.file_size > MOST_RATIO * info.compress_size:
-            raise PackInvalid(f"{name} unpacks to more than {MOST_RATIO} times its size.")
+            raise PackInvalid(
+                gettext_noop("{name} unpacks to more than {most} times its size."),
+                name=name, most=MOST_RATIO,
+            )  # fmt: skip
         total += info.file_size
         found[name] = info
     if total > MOST_ROWS:
-        raise PackInvalid(f"The pack unpacks to {total} bytes; {MOST_ROWS} are the most.")
+        raise PackInvalid(
+            gettext_noop("The pack unpacks to {size} bytes; {most} are the most."),
+            size=total, most=MOST_ROWS,
+        )  # fmt: skip
     for name in (MANIFEST, SIGNATURE):
         if name not in found:
-            raise PackInvalid(f"{name} is missing: every pack of a portal is signed.")
+            raise PackInvalid(
+                gettext_noop("{name} is missing: every pack of a portal is signed."), name=name
+            )
     return found
 
 
@@ -233,9 +266,15 @@ def _json(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[bytes, dict[
         found = json.loads(data)
         same = checksums.canonical(found) == data
     except (ValueError, TypeError, RecursionError) as error:
-        raise PackInvalid(f"{name} cannot be read: {str(error)[:200]}. Export again.") from error
+        raise PackInvalid(
+            gettext_noop("{name} cannot be read: {error}. Export again."),
+            name=name, error=str(error)[:200],
+        ) from error  # fmt: skip
     if not same or not isinstance(found, dict):
-        raise PackInvalid(f"{name} is not written as portals write it. Export the pack again.")
+        raise PackInvalid(
+            gettext_noop("{name} is not written as portals write it. Export the pack again."),
+            name=name,
+        )
     return data, found
 
 
@@ -247,15 +286,21 @@ def _manifest(
     _data, signature = _json(archive, infos[SIGNATURE])
     if signature.get("algorithm") != "Ed25519":
         said = str(signature.get("algorithm"))[:40]
-        raise PackInvalid(f"{SIGNATURE}: algorithm is {said!r}; this version reads Ed25519.")
+        raise PackInvalid(
+            gettext_noop("{name}: algorithm is {said!r}; this version reads Ed25519."),
+            name=SIGNATURE, said=said,
+        )  # fmt: skip
     signer = public_key(str(signature.get("public_key")))
     try:
         signed = base64.b64decode(str(signature.get("signature")), validate=True)
         Ed25519PublicKey.from_public_bytes(signer).verify(signed, SIGNED + data)
     except (InvalidSignature, ValueError):
         raise PackInvalid(
-            f"The signature does not belong to {MANIFEST}: the pack was changed. "
-            "Do not use it; fetch it again from where it was made."
+            gettext_noop(
+                "The signature does not belong to {name}: the pack was changed. "
+                "Do not use it; fetch it again from where it was made."
+            ),
+            name=MANIFEST,
         ) from None
     return manifest, signer
 
@@ -264,26 +309,41 @@ def _described(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The files of a manifest by checksum, once its fields are what they must be."""
     if checksums.canonical(manifest.get("format")) != checksums.canonical(FORMAT):
         said = str(manifest.get("format"))[:40]
-        raise PackInvalid(f"The pack has format {said}; this version reads {FORMAT}. Upgrade.")
+        raise PackInvalid(
+            gettext_noop("The pack has format {said}; this version reads {known}. Upgrade."),
+            said=said, known=FORMAT,
+        )  # fmt: skip
     suite, files, made = (manifest.get(name) for name in ("suite", "files", "made"))
     if not isinstance(made, dict) or not all(isinstance(text, str) for text in made.values()):
-        raise PackInvalid(f"{MANIFEST}: made is not a mapping of texts.")
+        raise PackInvalid(gettext_noop("{name}: made is not a mapping of texts."), name=MANIFEST)
     if set(made) != set(Made.__dataclass_fields__):
-        raise PackInvalid(f"{MANIFEST}: made needs at, by and portal.")
+        raise PackInvalid(gettext_noop("{name}: made needs at, by and portal."), name=MANIFEST)
     if not isinstance(files, dict) or not all(isinstance(each, dict) for each in files.values()):
-        raise PackInvalid(f"{MANIFEST}: files is not a mapping of mappings.")
+        raise PackInvalid(
+            gettext_noop("{name}: files is not a mapping of mappings."), name=MANIFEST
+        )
     try:
         computed = checksums.of_suite(suite)  # type: ignore[arg-type]
         asked = _asked(suite)  # type: ignore[arg-type]
     except (KeyError, TypeError, AttributeError) as error:
-        raise PackInvalid(f"{MANIFEST}: the suite is not complete ({error}).") from error
+        raise PackInvalid(
+            gettext_noop("{name}: the suite is not complete ({error})."),
+            name=MANIFEST, error=error,
+        ) from error  # fmt: skip
     if computed != manifest.get("sha256"):
         raise PackInvalid(
-            f"{MANIFEST}: sha256 is not the checksum of the suite, {computed}. "
-            "Perhaps a newer version of the portal made the pack: upgrade this one."
+            gettext_noop(
+                "{name}: sha256 is not the checksum of the suite, {computed}. "
+                "Perhaps a newer version of the portal made the pack: upgrade this one."
+            ),
+            name=MANIFEST,
+            computed=computed,
         )
     if asked != set(files):
-        raise PackInvalid(f"{MANIFEST}: files are not those that the benchmarks ask for.")
+        raise PackInvalid(
+            gettext_noop("{name}: files are not those that the benchmarks ask for."),
+            name=MANIFEST,
+        )
     return files
 
 
@@ -293,8 +353,10 @@ def _check_rows(
     """Refuse rows that are not those of the manifest."""
     there = {match[1] for name in infos if (match := ROWS.fullmatch(name))}
     for name in sorted(there ^ set(files)):
-        said = "is not in the manifest" if name in there else "is missing"
-        raise PackInvalid(f"{path_of(name)} {said}. Export the pack again.")
+        said = gettext_noop("{name} is missing. Export the pack again.")
+        if name in there:
+            said = gettext_noop("{name} is not in the manifest. Export the pack again.")
+        raise PackInvalid(said, name=path_of(name))
     for name in sorted(there):
         digest, size, count, filled = hashlib.sha256(), 0, 0, False
         with archive.open(infos[path_of(name)]) as data:
@@ -309,6 +371,9 @@ def _check_rows(
         found = {"rows": count + filled, "bytes": size}
         if digest.hexdigest() != name or found != files[name]:
             raise PackInvalid(
-                f"{path_of(name)} is not what was signed: its rows were changed. "
-                "Do not use the pack; fetch it again from where it was made."
+                gettext_noop(
+                    "{name} is not what was signed: its rows were changed. "
+                    "Do not use the pack; fetch it again from where it was made."
+                ),
+                name=path_of(name),
             )

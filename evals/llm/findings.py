@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-def gettext_noop(sentence: str) -> str:
-    """Mark ``sentence`` for the catalogues; whoever shows it translates it."""
-    return sentence
-
+from evals.sentences import gettext_noop
 
 # Stable code → verdict (None: says nothing about the server) and sentence.
 SENTENCES: dict[str, tuple[bool | None, str]] = {

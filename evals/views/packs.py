@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from evals import licences, packs, suites
+from evals import licences, packs, suites, words
 from evals.forms import PackForm, TrustForm
 from evals.models import Suite, TrustedKey, WaitingPack
 from portal.accounts.models import Role
@@ -61,7 +61,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     except packs.UnknownSigner:
         messages.error(request, _("The signer is not known here: see below."))
     except (packs.PackInvalid, suites.SuiteInvalid) as error:
-        messages.error(request, str(error))
+        messages.error(request, words.told(error))
         return redirect("evals:packs")
     signer, beside = packs.signer(request.project, pack), packs.differences(request.project, pack)
     taken = beside and not beside.same and beside.suite.version == pack.entry["version"]

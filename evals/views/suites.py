@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from evals import forecasts, licences, set_scores, suites, tables
+from evals import forecasts, licences, set_scores, suites, tables, words
 from evals.models import Benchmark, Run, Sample, Suite
 from portal.accounts.models import Role
 from portal.accounts.permissions import require
@@ -53,7 +53,7 @@ def install(request: HttpRequest) -> HttpResponse:
     try:
         return redirect(suites.install(request.project, slug, by=request.user))
     except suites.SuiteInvalid as error:
-        messages.error(request, str(error))
+        messages.error(request, words.told(error))
         return redirect("evals:suites")
 
 

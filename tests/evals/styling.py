@@ -41,13 +41,15 @@ def style_run(
 
 def answer(part: Part, share: float, unread: float, failed: bool) -> None:
     benchmark = part.benchmark
-    made, rng = prepare(suites.spec(benchmark)), random.Random(f"{part.run_id} {benchmark.name}")
+    made = prepare(suites.spec(benchmark))
+    rng = random.Random(f"{part.run.candidate} {benchmark.name}")
+    nothing = json.dumps({label: [] for label in made.template.labels.values()})
     samples = []
     for doc_id, asked in enumerate(made.asked):
         item = made.items[asked.row]
-        said = item.right or json.dumps({})
+        said = item.right
         if rng.random() > share:
-            said = rng.choice(item.words) if item.words else "nothing of that"
+            said = rng.choice(item.words or [nothing])
         if rng.random() < unread:
             said = ""
         found = scoring.score(made.task, benchmark.language, made.template, item, said)
