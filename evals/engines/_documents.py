@@ -24,6 +24,8 @@ class Typed(Sequence[Row]):
     """``rows`` as ``datasets.Dataset.from_list`` gives them: all fields in each, one type a field.
 
     Raises pyarrow.ArrowInvalid or ArrowTypeError where the values of a field have no common type.
+    A field inside a field that holds numbers and truth values is among them, although pyarrow
+    makes ``False`` there ``0.0`` if it meets both at once, and refuses it elsewhere.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:

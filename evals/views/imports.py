@@ -150,7 +150,7 @@ def samples(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_import(request, pk)
     task, given = request.GET.get("task", ""), request.GET.get("page", "1")
     if not task:
-        raise Http404  # only samples files have one
+        return redirect("evals:import", pk=pk)  # which lists them by task
     number = int(given) if given.isdecimal() and len(given) < 7 and int(given) else 1
     rows = imports.samples(found, task, (number - 1) * PER_PAGE, PER_PAGE + 1)
     context = {

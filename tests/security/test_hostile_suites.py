@@ -73,6 +73,12 @@ def test_no_template_runs_code_or_goes_on_for_ever(template: str, field: str) ->
     assert time.monotonic() - began < 10
 
 
+def first_prompt(given: BenchmarkSpec) -> str:
+    document = next(iter(lm_eval.prepare(given).documents()))
+    prompt: str = document.requests[0].args[0]
+    return prompt
+
+
 def test_templates_that_teams_write_go_on_working() -> None:
     text = (
         "{% set letters = ['A', 'B', 'C', 'D'] %}{{ question.strip() }}\n"
@@ -80,15 +86,14 @@ def test_templates_that_teams_write_go_on_working() -> None:
         "{% for i in range(3) %}{{ i + 1 }} {% endfor %}{{ '-' * 10 }} {{ 7 * 7 }} {{ 7 % 4 }}"
         "{{ question|regex_replace('[0-9]+', 'n')|upper }}\nAnswer:"
     )
-    _task, documents = lm_eval.prepare(spec(choice(rows=choice_rows(2)), doc_to_text=text))
-    asked = documents[0].requests[0].args[0]
+    asked = first_prompt(spec(choice(rows=choice_rows(2)), doc_to_text=text))
     assert "A. " in asked and "D. " in asked and "1 2 3 ---------- 49 3" in asked
 
 
 def test_what_stands_in_a_question_is_not_a_template() -> None:
     rows = [{"question": "{{7*7}} {% for i in range(9) %}", "target": "{{7*7}}"}] * 2
-    _task, documents = lm_eval.prepare(spec(answer(rows=rows, options={"num_fewshot": 0})))
-    assert "{{7*7}} {% for i in range(9) %}" in documents[0].requests[0].args[0]
+    asked = first_prompt(spec(answer(rows=rows, options={"num_fewshot": 0})))
+    assert "{{7*7}} {% for i in range(9) %}" in asked
 
 
 SLOW = [
