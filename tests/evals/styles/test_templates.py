@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 import yaml
 
-from evals.styles import prompts, templates
+from evals.styles import answers, prompts, templates
 from evals.styles.tasks import TASKS
+
+EUROPEAN = {"da", "de", "en", "es", "fi", "fr", "it", "nb", "nl", "pl", "sv"}
 
 ROWS = {
     "sentiment": {"text": "A {text} with braces.", "answer": 2},
@@ -24,6 +27,32 @@ ROWS = {
 @pytest.mark.parametrize("code", templates.languages())
 def test_it_has_every_task_in_every_language(code):
     assert list(templates.language(code).templates) == list(TASKS)
+
+
+def test_it_speaks_eleven_languages():
+    assert set(templates.languages()) >= EUROPEAN
+
+
+def test_no_language_borrows_the_sentences_of_another():
+    said = {}
+    for code in templates.languages():
+        for task, template in templates.language(code).templates.items():
+            for text in (template.prefix, template.instruct):
+                assert said.setdefault(text, code) == code, f"{code} has {task} from {said[text]}"
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if TASKS[task].labels])
+@pytest.mark.parametrize("code", templates.languages())
+def test_its_words_are_read_back_as_themselves(code, task):
+    words = list(templates.template(code, task).labels.values())
+    if task == "entities":
+        said = json.dumps({word: [word] for word in words}, ensure_ascii=False)
+        labels = templates.template(code, task).labels
+        assert answers.names(said, labels) == {kind: [word] for kind, word in labels.items()}
+    else:
+        for place, word in enumerate(words):
+            for said in (word, f"{word.capitalize()}.", f"{word}, {words[place - 1]}"):
+                assert answers.label(said, words) == place
 
 
 @pytest.mark.parametrize("task", TASKS)
