@@ -12,7 +12,15 @@ from evals import runs, suites
 from evals.engines.euro_style import prepare
 from evals.models import Candidate, Part, Run, Sample, Suite
 from evals.styles import scoring
+from portal.accounts.models import Project
 from workers.models import JobState
+
+
+def two_languages(project: Project) -> Suite:
+    """The German and English benchmarks of the chat suite: enough for ranks, and soon asked."""
+    suite = suites.install(project, "euro-style-chat")
+    suite.benchmarks.exclude(language__in=("de", "en")).delete()
+    return suite
 
 
 def style_run(

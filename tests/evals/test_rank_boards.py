@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from evals import imports, rank_boards, suites
+from evals import imports, rank_boards
 from evals.models import Part, Score, Standing, Suite
 from evals.rank_boards import NEW, OLD, Variant
 from evals.stats import rank_scores
@@ -22,7 +22,7 @@ from evals.styles.protocols import RESAMPLED, plan
 from portal.accounts import keys
 from portal.accounts.models import Project, User
 from tests.evals.making import make_candidate, make_suite
-from tests.evals.styling import style_run
+from tests.evals.styling import style_run, two_languages
 
 pytestmark = pytest.mark.django_db
 SENTIMENT = "euro_style_chat_sentiment_de"
@@ -37,7 +37,7 @@ def as_vera(vera: User) -> Client:
 
 @pytest.fixture
 def suite(project: Project) -> Suite:
-    return suites.install(project, "euro-style-chat")
+    return two_languages(project)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_metric_of_the_whole_set_has_ten_scores_around_its_own(three: Suite) -
 
 
 def test_under_protocol_a_the_ten_are_those_that_were_asked(project: Project) -> None:
-    suite = suites.install(project, "euro-style-chat")
+    suite = two_languages(project)
     benchmark = suite.benchmarks.get(name="euro_style_chat_reading_en")
     benchmark.options = benchmark.options | {"protocol": "A"}
     benchmark.save()

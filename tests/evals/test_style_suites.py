@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from evals import leaderboard, runs, starter_styles, suites
 from evals.compare import compare
 from evals.engines.euro_style import prepare
 from evals.models import Part, Run, Sample, Suite
+from evals.styles import templates
 from evals.styles.protocols import METHOD
 from evals.styles.tasks import TASKS
 from evals.words import SHIPPED
@@ -61,22 +64,54 @@ def test_its_texts_can_be_translated():
         assert texts <= SHIPPED
 
 
-@pytest.mark.parametrize("name", ["entities", "passages"])
-@pytest.mark.parametrize("language", ["de", "en"])
-def test_its_own_questions_are_whole(name, language):
-    path = starter_styles.FOLDER / f"{name}_{language}.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == 20
-    assert len({json.dumps(row) for row in rows}) == 20
+def own(name: str) -> dict[str, list[dict[str, Any]]]:
+    """The questions of a file that only these suites have, by language."""
+    paths = starter_styles.FOLDER.glob(f"{name}_*.jsonl")
+    return {
+        path.stem.removeprefix(f"{name}_"): [
+            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        for path in sorted(paths)
+    }
+
+
+ENTITIES, PASSAGES = own("entities"), own("passages")
+
+
+def test_a_language_has_both_files_or_none():
+    assert ENTITIES.keys() == PASSAGES.keys() >= {"da", "de", "en", "sv"}
+    assert set(ENTITIES) <= set(templates.languages())
+
+
+@pytest.mark.parametrize("language", ENTITIES)
+def test_its_sentences_are_whole_and_name_enough_of_each_kind(language):
+    rows = ENTITIES[language]
+    assert len({" ".join(row["tokens"]) for row in rows}) == len(rows) == 20
     for row in rows:
-        if name == "passages":
-            assert any(answer.lower() in row["text"].lower() for answer in row["answers"])
-            assert len(row["summary"]) < len(row["text"]) / 1.5
-    if name == "entities":
-        found = [tag[2:] for row in rows for tag in row["tags"] if tag.startswith("B-")]
-        assert {kind: found.count(kind) >= 7 for kind in ("PER", "LOC", "ORG", "MISC")} == (
-            dict.fromkeys(("PER", "LOC", "ORG", "MISC"), True)
-        )
+        assert row.keys() == {"tokens", "tags"} and len(row["tokens"]) == len(row["tags"])
+        assert not any(set(token) & set(" \t\n") for token in row["tokens"])
+        assert row["tokens"][-1] == "."
+        for before, tag in pairwise(["O", *row["tags"]]):
+            if tag.startswith("I-"):
+                assert before[2:] == tag[2:], f"{row['tokens']}: {tag} after {before}"
+    found = [tag[2:] for row in rows for tag in row["tags"] if tag.startswith("B-")]
+    for kind in ("PER", "LOC", "ORG", "MISC"):
+        assert found.count(kind) >= 7, kind
+    assert sum(set(row["tags"]) == {"O"} for row in rows) >= 2, "sentences without a name"
+
+
+@pytest.mark.parametrize("language", PASSAGES)
+def test_its_texts_hold_the_answers_and_are_longer_than_their_summaries(language):
+    rows = PASSAGES[language]
+    assert len({row["text"] for row in rows}) == len({row["question"] for row in rows}) == 20
+    for row in rows:
+        assert row.keys() == {"text", "summary", "question", "answers"}
+        first = row["answers"][0]
+        assert first.lower() in row["text"].lower(), first
+        assert 1 <= len(first.split()) <= 3, f"{first!r} is longer than the prompt allows"
+        assert len(set(row["answers"])) == len(row["answers"])
+        assert row["question"].endswith("?")
+        assert len(row["summary"]) < len(row["text"]) / 1.5
 
 
 @pytest.mark.parametrize("slug", ["euro-style", "euro-style-chat"])
