@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, inf, log
+from math import exp, inf, log, nextafter
 from typing import NamedTuple
 
 SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # how SentencePiece and byte-level BPE show a blank
@@ -12,8 +12,8 @@ SPACES = str.maketrans({"▁": " ", "Ġ": " "})  # how SentencePiece and byte-le
 class Letters(NamedTuple):
     """Of each letter its log-probability in nats; where ``floored`` it is ``floor`` instead.
 
-    The floor is the least likely token of the list: a letter that is not in the list is at
-    most that likely, so the most likely letter is the same as with its true value.
+    The floor is next below the least likely token of the list: a letter that is not in the
+    list is at most that likely, so the most likely letter is the same as with its true value.
     """
 
     logprobs: tuple[float, ...]
@@ -24,14 +24,13 @@ class Letters(NamedTuple):
 def spelled(top: Sequence[tuple[str, float]], continuations: Sequence[str]) -> Letters:
     """The letters as the prompt goes on with them (" A"): the tokens that lm-eval scores.
 
-    Adding other spellings would answer another question than lm-eval's acc. Only where no
-    letter is listed as spelled are they taken bare: some servers show tokens without blank.
+    Adding other spellings would answer another question than lm-eval's acc. Only where the
+    whole list is without blanks are they taken bare: some servers show tokens without them.
     """
     found = _spellings(top)
-    exact = [found.get(continuation, -inf) for continuation in continuations]
-    if max(exact) == -inf:
-        exact = [found.get(continuation.strip(), -inf) for continuation in continuations]
-    return _floored(exact, top)
+    if not any(token.startswith(" ") for token in found):
+        continuations = [continuation.strip() for continuation in continuations]
+    return _floored([found.get(continuation, -inf) for continuation in continuations], top)
 
 
 def summed(top: Sequence[tuple[str, float]], continuations: Sequence[str]) -> Letters:
@@ -58,7 +57,8 @@ def _together(one: float, other: float) -> float:
 
 
 def _floored(values: Sequence[float], top: Sequence[tuple[str, float]]) -> Letters:
-    floor = min(value for _, value in top)
+    # Below it, not at it: a letter that ends the list is ahead of all that are missing.
+    floor = nextafter(min(value for _, value in top), -inf)
     return Letters(
         tuple(floor if value == -inf else value for value in values),
         tuple(value == -inf for value in values),

@@ -20,7 +20,7 @@ from evals.styles import answers, prompts, protocols, scoring, shots
 from evals.styles.tasks import TASKS
 from evals.styles.templates import Language, Template, TemplateInvalid, language, template
 
-VERSION = "1"  # raise when prompts, reading of answers or scores change
+VERSION = "2"  # raise when prompts, reading of answers or scores change
 MOST_SHOTS = 100
 MOST_TOKENS = 4096
 TASK_KEYS = {"task", "language", "generation_kwargs"}

@@ -1,26 +1,36 @@
 """How much of a right text an answer has: SQuAD's F1 and exact match, ROUGE-L, chrF.
 
-Sources: P. Rajpurkar et al., SQuAD, EMNLP 2016; C.-Y. Lin, ROUGE, 2004 (F of the longest common
-subsequence, β = 1); M. Popović, chrF, WMT 2015 (characters 1…6 without spaces, β = 2).
+Sources: P. Rajpurkar et al., SQuAD, EMNLP 2016, and P. Lewis et al., MLQA, ACL 2020, for
+punctuation beyond ASCII; C.-Y. Lin, ROUGE, 2004 (F of the longest common subsequence, β = 1);
+M. Popović, chrF, WMT 2015 (characters 1…6 without spaces, β = 2).
 All are 0…1 for one answer.
 """
 
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-ARTICLES = {"en": frozenset({"a", "an", "the"})}  # SQuAD drops articles, of English only
+ARTICLES = {"en": re.compile(r"\b(a|an|the)\b")}  # SQuAD drops articles, of English only
 CHRF_ORDER = 6
 CHRF_BETA = 2
 
 
 def normalise(text: str, language: str) -> list[str]:
-    """The words of an answer in lower case, without punctuation and English articles."""
-    kept = "".join(c for c in text.lower() if not unicodedata.category(c).startswith("P"))
-    return [word for word in kept.split() if word not in ARTICLES.get(language, ())]
+    """The words of an answer in lower case, without punctuation and English articles.
+
+    Punctuation is what Unicode calls so, and with SQuAD also the signs $ + < = > ^ ` | ~.
+    """
+    kept = "".join(c for c in text.lower() if not _is_punctuation(c))
+    articles = ARTICLES.get(language)
+    return (articles.sub(" ", kept) if articles else kept).split()
+
+
+def _is_punctuation(sign: str) -> bool:
+    return sign in string.punctuation or unicodedata.category(sign).startswith("P")
 
 
 def exact_match(answer: str, golds: Sequence[str], language: str) -> float:

@@ -68,9 +68,20 @@ def test_it_needs_lists_of_first_tokens_only() -> None:
 def test_it_takes_one_spelling_for_all_letters_as_lm_eval_does() -> None:
     top = [("A", -0.1), (" B", -1.0), (" A", -2.0), ("▁C", -3.0)]
     found = spelled(top, SPELLED)
-    assert found.logprobs == (-2.0, -1.0, -3.0, -3.0)
+    assert found.logprobs == (-2.0, -1.0, -3.0, found.floor)
     assert found.floored == (False, False, False, True)
-    assert spelled([("B", -0.2), ("x", -4.0)], SPELLED).logprobs == (-4.0, -0.2, -4.0, -4.0)
+    assert all(spelled([("A", -0.1), (" x", -1.0)], SPELLED).floored)
+
+
+def test_it_takes_bare_letters_where_the_server_shows_no_blanks() -> None:
+    found = spelled([("B", -0.2), ("x", -4.0)], SPELLED)
+    assert found.logprobs == (found.floor, -0.2, found.floor, found.floor)
+    assert found.floor == pytest.approx(-4.0)
+
+
+def test_a_letter_that_ends_the_list_is_ahead_of_those_that_are_missing() -> None:
+    found = spelled([("x", -0.1), ("y", -1.0), (" C", -3.0)], SPELLED)
+    assert max(range(4), key=found.logprobs.__getitem__) == SPELLED.index(" C")
 
 
 def test_it_adds_the_spellings_of_a_chat_answer() -> None:
@@ -91,5 +102,5 @@ def test_the_most_likely_letter_is_the_same_as_without_a_floor(
     found = spelled(top, SPELLED)
     if not all(found.floored):
         truth = max(range(4), key=lambda place: every[SPELLED[place]])
-        assert found.logprobs[truth] == max(found.logprobs)
+        assert max(range(4), key=found.logprobs.__getitem__) == truth
         assert not found.floored[truth]
