@@ -16,7 +16,7 @@ from django.db.models import F
 from evals import set_scores, suites
 from evals.models import Benchmark, Candidate, Part, Score, Standing, Suite
 from evals.models.suites import Scoring
-from evals.runs import interval
+from evals.scores import interval
 from evals.stats import clusters as clustered
 from evals.stats.bootstrap import REPLICATES, macro_mean
 from evals.stats.intervals import Interval

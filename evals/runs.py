@@ -1,34 +1,30 @@
-"""Start runs, carry out their parts, stop and resume them, turn samples into scores."""
+"""Start runs, carry out their parts, stop and resume them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-import numpy as np
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from evals import budgets, candidates, set_scores, suites
+from evals import answers, budgets, candidates, scores, set_scores, suites
 from evals.compact import Places
 from evals.costs import Budget
 from evals.engines import ENGINES, Outcome, TaskInvalid
 from evals.llm import EndpointSpec
 from evals.llm.presence import absence
-from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Score, Suite
+from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Suite
 from evals.models.suites import Scoring
-from evals.stats.bootstrap import bootstrap_mean
-from evals.stats.clusters import clustered_mean
-from evals.stats.intervals import Interval, wilson
 from evals.storable import clean
+from evals.threads import in_thread
 from evals.waiting import AWAY, GONE, ServerGone, patiently, tell
 from evals.words import titled, word
 from portal.accounts import audit
@@ -37,13 +33,11 @@ from workers import jobs
 from workers.models import UNFINISHED, JobState
 from workers.progress import JobError, JobStopped, Progress, alongside
 
-ROWS_AT_ONCE = 2000  # read from the database while scores are computed
-COVERAGE = 0.95  # below this share of answered samples a score is not valid
-DISTANCES = ("p_gold", "nll", "brier", "margin")
+T = TypeVar("T")
 MOVED = gettext_noop("The endpoint has changed since this run was started. Start a new run.")
 SAMPLE_FIELDS = [
     "prompt", "target", "answer", "correct", "value", "metrics", "counts", "choices",
-    "loglikelihoods", *DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms",
+    "loglikelihoods", *answers.DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms",
     "attempts", "raw", "finish_reason", "error", "error_kind",
 ]  # fmt: skip
 
@@ -287,7 +281,7 @@ def execute(part: Part, progress: Progress) -> None:
     benchmark = suites.spec(part.benchmark)
     finished = _places(part.samples.answered())
     failed = _places(part.samples.exclude(error=""))
-    tally(part)
+    scores.tally(part)
     total = set_scores.samples_of(part.benchmark)
     progress.begin(total=total, done=len(finished), errors=len(failed))
     served = candidates.spec(endpoint)
@@ -305,13 +299,32 @@ def execute(part: Part, progress: Progress) -> None:
         tell(progress, "")
     if watch.cut_off:
         _stop(part, watch, progress)
+    _score(part, progress)
+
+
+def _score(part: Part, progress: Progress) -> None:
+    """Replace the scores of ``part``, if the lease is still ours.
+
+    Computing takes longer than a lease for 200,000 samples, so nothing is locked meanwhile.
+    """
+    answered = answers.read(part, progress.beat)
+    texts = suites.texts_of(part.benchmark, answered.asked)
+    made = _meanwhile(lambda: scores.compute(part, answered, texts), progress)
     with transaction.atomic():
         progress.fence()
-        score(part)
+        scores.store(part, made)
+
+
+@async_to_sync
+async def _meanwhile(call: Callable[[], T], progress: Progress) -> T:
+    """``call()`` in a thread, with lease and cancel flag looked after."""
+    return await alongside(in_thread(call), progress)
 
 
 def _places(samples: QuerySet[Sample]) -> Places:
-    return Places(samples.order_by().values_list("doc_id", flat=True).iterator(ROWS_AT_ONCE))
+    return Places(
+        samples.order_by().values_list("doc_id", flat=True).iterator(answers.ROWS_AT_ONCE)
+    )
 
 
 def _stop(part: Part, watch: budgets.Watch, progress: Progress) -> NoReturn:
@@ -408,109 +421,6 @@ def _added(answered: list[Sample]) -> dict[str, Any]:
         if told:
             sums[name] = Coalesce(F(name), 0) + sum(told)
     return sums
-
-
-def tally(part: Part) -> None:
-    """Set the sums of ``part`` to those of its answered samples, counted anew."""
-    both = Q(prompt_tokens__isnull=False, completion_tokens__isnull=False)
-    sums = part.samples.answered().aggregate(
-        counted=Count("pk", filter=both),  # first: the names below hide the columns
-        prompt_tokens=Sum("prompt_tokens"),
-        completion_tokens=Sum("completion_tokens"),
-        value_sum=Coalesce(Sum("value"), 0.0),
-        latency_sum_ms=Coalesce(Sum("latency_ms"), 0.0),
-    )
-    for name, value in sums.items():
-        setattr(part, name, value)
-    Part.objects.filter(pk=part.pk).update(**sums)
-
-
-def score(part: Part) -> None:
-    """Replace scores and sums of ``part`` by those of its samples as they are now.
-
-    Only the numbers are read, and packed: 200,000 samples take a few megabytes.
-    """
-    tally(part)
-    asked = part.total or part.samples.count()
-    rows = part.samples.answered().values_list("doc_id", "value", "metrics", *DISTANCES)
-    columns: dict[str, tuple[array[int], array[float]]] = {}  # doc_ids and what is theirs
-    values: list[float | None] = [None] * asked
-    answered = 0
-    for doc_id, value, metrics, *distances in rows.order_by("doc_id").iterator(ROWS_AT_ONCE):
-        answered += 1
-        if doc_id < asked:
-            values[doc_id] = value
-        for name, number in (*metrics.items(), *zip(DISTANCES, distances, strict=True)):
-            if number is not None:
-                documents, numbers = columns.setdefault(name, (array("L"), array("d")))
-                documents.append(doc_id)
-                numbers.append(number)
-    valid = answered > 0 and answered >= COVERAGE * asked
-    part.scores.all().delete()
-    clusters = suites.texts_of(part.benchmark, asked)
-    of_set = set_scores.scores(part, asked, clusters)
-    known = of_set.scores if of_set else {}
-    made = [
-        _score_row(
-            part,
-            name,
-            numbers,
-            [clusters[doc_id] for doc_id in documents] if clusters else None,
-            asked,
-            valid,
-        )
-        for name, (documents, numbers) in columns.items()
-        if name not in known
-    ]
-    made += [_row_of(part, name, found, asked, valid) for name, found in known.items()]
-    Score.objects.bulk_create(made)
-    if not columns:
-        Score.objects.create(
-            part=part, metric=part.benchmark.metric, asked=asked, answered=0, valid=False
-        )
-    part.values, part.contributions = values, of_set.contributions if of_set else None
-    part.replicates = of_set.replicates if of_set else []
-    Part.objects.filter(pk=part.pk).update(
-        values=values, contributions=part.contributions, replicates=part.replicates
-    )
-
-
-def _score_row(
-    part: Part,
-    name: str,
-    values: Sequence[float],
-    clusters: list[int] | None,
-    asked: int,
-    valid: bool,
-) -> Score:
-    return _row_of(part, name, interval(values, clusters), asked, valid)
-
-
-def _row_of(part: Part, name: str, found: Interval, asked: int, valid: bool) -> Score:
-    return Score(
-        part=part,
-        metric=name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        method=found.method,
-        asked=asked,
-        answered=found.n,
-        valid=valid,
-    )
-
-
-def interval(values: Sequence[float], clusters: list[int] | None = None) -> Interval:
-    """Mean with 95 % interval: Wilson for 0/1 values, percentile bootstrap for the rest.
-
-    ``clusters`` numbers the text of each value: texts are drawn whole then, unless all values
-    are equal, which would leave the interval no width.
-    """
-    if clusters and len(set(values)) > 1:
-        return clustered_mean(values, clusters)
-    if all(value in (0.0, 1.0) for value in values):
-        return wilson(int(sum(values)), len(values))
-    return bootstrap_mean(np.asarray(values, dtype=float))
 
 
 def _sample(part: Part, outcome: Outcome) -> Sample:

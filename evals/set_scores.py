@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evals.answers import Answers
 from evals.models import Benchmark, Part, Score
 from evals.stats import corpus
 from evals.stats.intervals import Interval
@@ -16,9 +17,6 @@ from workers.models import JobState
 
 ENGINE = "euro_style"
 FAILED, MANY_FAILED = scoring.FAILED, scoring.MANY_FAILED
-
-
-Answered = tuple[int, dict[str, float], list[int]]  # doc_id, metrics, counts
 
 
 class Found(NamedTuple):
@@ -71,26 +69,23 @@ def unread(parts: Iterable[int]) -> dict[int, float]:
     return dict(found.values_list("part", "value"))
 
 
-def scores(part: Part, size: int, texts: list[int] | None = None) -> Found | None:
-    """What the answered samples of ``part`` come to; None where their means are all there is.
+def scores(benchmark: Benchmark, answers: Answers, texts: list[int] | None = None) -> Found | None:
+    """What ``answers`` to ``benchmark`` come to; None where their means are all there is.
 
-    ``size`` is how many samples there are; ``texts`` numbers the text that each belongs to,
-    None: each stands for itself.
+    ``texts`` numbers the text that each sample belongs to, None: each stands for itself.
     """
-    metric, asked = part.benchmark.metric, asked_of(part.benchmark)
-    if metric not in corpus.METRICS and part.benchmark.engine != ENGINE:
+    metric, asked = benchmark.metric, asked_of(benchmark)
+    if metric not in corpus.METRICS and benchmark.engine != ENGINE:
         return None
-    answered = part.samples.answered().order_by("doc_id")
-    samples = list(answered.values_list("doc_id", "metrics", "counts"))
-    if not samples:
+    if not answers.answered:
         return None
-    table = _table(metric, samples, size)
-    again = _replicates(part.benchmark, table, asked)
+    table = _table(metric, answers)
+    again = _replicates(benchmark, table, asked)
     if metric not in corpus.METRICS and not asked:
         return Found({}, [], again)
     found = _of_set(metric, table, asked, texts)
     if asked:
-        found |= _means(samples, size, asked)
+        found |= _means(answers, asked)
     primary = found.get(metric)
     if primary is None:
         return Found(found, [], again)
@@ -132,25 +127,22 @@ def _of_set(
     return found
 
 
-def _means(samples: Sequence[Answered], size: int, asked: Sequence[Asked]) -> dict[str, Interval]:
+def _means(answers: Answers, asked: Sequence[Asked]) -> dict[str, Interval]:
     """The metrics of single samples under protocol A, each counted as often as it was drawn."""
-    columns: dict[str, np.ndarray] = {}
-    for doc_id, metrics, _counts in samples:
-        for name, value in metrics.items():
-            columns.setdefault(name, np.full((size, 1), np.nan))[doc_id] = value
-
-    made = {name: protocols.resampled(asked, table, _mean) for name, table in columns.items()}
+    made = {
+        name: protocols.resampled(asked, _column(answers, name), _mean) for name in answers.metrics
+    }
     return {name: found for name, found in made.items() if found}
 
 
-def _table(metric: str, samples: Sequence[Answered], size: int) -> np.ndarray:
-    """What each sample adds to the primary metric, by doc_id."""
-    if metric not in corpus.METRICS:
-        table = np.full((size, 1), np.nan)
-        for doc_id, metrics, _counts in samples:
-            table[doc_id] = metrics.get(metric, np.nan)
-        return table
-    counts: list[list[int] | None] = [None] * size
-    for doc_id, _metrics, own in samples:
-        counts[doc_id] = own
-    return corpus.rows(metric, counts)[0]
+def _table(metric: str, answers: Answers) -> np.ndarray:
+    """What each sample adds to the primary metric, by doc_id; NaN where it has no answer."""
+    if metric in corpus.METRICS:
+        return corpus.rows(metric, answers.counts)[0]
+    return _column(answers, metric)
+
+
+def _column(answers: Answers, metric: str) -> np.ndarray:
+    found = answers.metrics.get(metric)
+    numbers = found.by_document(answers.asked) if found else np.full(answers.asked, np.nan)
+    return numbers[:, None]

@@ -7,7 +7,6 @@ which seed and protocol; see `evals.styles`.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -19,6 +18,7 @@ from evals.llm import Client, Completion, EndpointSpec, LLMError, pooled, thinki
 from evals.styles import answers, prompts, protocols, scoring, shots
 from evals.styles.tasks import TASKS
 from evals.styles.templates import Language, Template, TemplateInvalid, language, template
+from evals.threads import in_thread
 
 VERSION = "2"  # raise when prompts, reading of answers or scores change
 MOST_SHOTS = 100
@@ -52,7 +52,7 @@ class EuroStyle:
         for fault in _faults(spec):
             raise TaskInvalid(f"{spec.name}: {fault}")
         # In a thread: it takes seconds for many rows, and the caller's heartbeat must go on.
-        made = await asyncio.to_thread(prepare, spec)
+        made = await in_thread(lambda: prepare(spec))
         waiting = (doc_id for doc_id in range(len(made.asked)) if doc_id not in skip)
         async with Client(endpoint) as client:
 

@@ -7,17 +7,15 @@ sample is scored as soon as its answers are there and survives a killed worker.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import json
 import logging
-import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from copy import deepcopy
 from importlib.metadata import version
 from itertools import chain, islice, takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from evals.engines import _bounds, _mass
 from evals.engines._asking import Chat, Document, gold_of
@@ -31,6 +29,7 @@ from evals.engines._base import (
     never,
 )
 from evals.llm import Client, EndpointSpec, pooled, thinking
+from evals.threads import in_thread
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
@@ -62,8 +61,6 @@ GENERATION_KEYS = {"until", "max_gen_toks", "temperature", "do_sample"}
 
 USUAL = gc.get_threshold()
 SELDOM = (20_000, 20, 50)  # allocations, then collections of the younger generation
-
-T = TypeVar("T")
 
 
 class LmEval:
@@ -158,7 +155,7 @@ class LmEval:
 
         # In a thread: looking through thousands of rows takes seconds, and the caller's
         # heartbeat must go on.
-        task, documents = await _in_thread(ready)
+        task, documents = await in_thread(ready)
         async with Client(endpoint) as client:
 
             async def ask(document: Document) -> Outcome:
@@ -190,36 +187,6 @@ def seldom_collected() -> Iterator[None]:
     finally:
         gc.set_threshold(*USUAL)
         gc.unfreeze()
-
-
-async def _in_thread(call: Callable[[], T]) -> T:
-    """``call()`` in a thread of its own, which a cancelled caller does not wait for.
-
-    asyncio.to_thread would be waited for when the loop ends: a cancel during the import of
-    lm-eval would then take as long as that import.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)  # type: ignore[arg-type]
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        result, error = None, None
-        try:
-            result = call()
-        except Exception as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=work, name="prepare", daemon=True).start()
-    return await future
 
 
 class Prepared:

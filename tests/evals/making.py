@@ -13,7 +13,7 @@ import yaml
 from django.test import TestCase
 from django.utils import timezone
 
-from evals import runs, suites
+from evals import runs, scores, suites
 from evals.llm import CAPABILITIES, PROBE_VERSION
 from evals.models import Candidate, Endpoint, Part, Probe, Run, Sample, Suite
 from portal.accounts.models import Project
@@ -214,7 +214,7 @@ def make_run(candidate: Candidate, suite: Suite, values: dict[str, Sequence[floa
         part.total, part.done, part.errors = len(mine), len(mine) - failed, failed
         part.state, part.finished_at = JobState.DONE, timezone.now()
         part.save()
-        runs.score(part)
+        scores.score(part)
     run.settle()
     run.refresh_from_db()
     return run

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from django.utils import timezone
 
-from evals import runs, suites
+from evals import runs, scores, suites
 from evals.engines.euro_style import prepare
 from evals.models import Candidate, Part, Run, Sample, Suite
 from evals.styles import scoring
@@ -74,4 +74,4 @@ def answer(part: Part, share: float, unread: float, failed: bool) -> None:
     part.done, part.errors = (0, len(samples)) if failed else (len(samples), 0)
     part.state, part.finished_at = JobState.DONE, timezone.now()
     part.save()
-    runs.score(part)
+    scores.score(part)

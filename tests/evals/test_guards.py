@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import reverse
 
-from evals import candidates, leaderboard, runs, waiting
+from evals import candidates, leaderboard, runs, scores, waiting
 from evals.engines import BenchmarkSpec, _asking, lm_eval
 from evals.models import Benchmark, Candidate, Part, Probe, Sample
 from evals.models.suites import SuiteFrozen
@@ -89,6 +89,67 @@ def test_a_cancel_does_not_wait_until_the_prompts_are_built(
     assert time.monotonic() - began < 3
     part.refresh_from_db()
     assert part.state == JobState.CANCELLED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scoring_that_is_slower_than_the_lease_keeps_it_and_locks_nothing(
+    project: Project, candidate: Candidate, monkeypatch: pytest.MonkeyPatch, settings: object
+) -> None:
+    settings.LEASE_SECONDS = 1.5
+    compute = scores.compute
+    part = runs.start(candidate, make_suite(project)).children()[0]
+    progress = jobs.claim(Part, part.pk)
+    told: list[str] = []
+
+    def slowly(*given: object) -> scores.Computed:
+        told.append("computing")
+        time.sleep(3)
+        told.append("computed")
+        return compute(*given)
+
+    def fence() -> None:
+        told.append("locked")
+        return type(progress).fence(progress)
+
+    def beat(force: bool = False) -> None:
+        told.append("beat")
+        return type(progress).beat(progress, force)
+
+    monkeypatch.setattr(scores, "compute", slowly)
+    monkeypatch.setattr(progress, "fence", fence)
+    monkeypatch.setattr(progress, "beat", beat)
+    jobs.perform(progress, runs.execute)
+    meanwhile = told[told.index("computing") + 1 : told.index("computed")]
+    assert set(meanwhile) == {"beat"}
+    assert "locked" in told[told.index("computed") :]
+    part.refresh_from_db()
+    assert (part.state, part.scores.count() > 0) == (JobState.DONE, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_does_not_wait_until_the_scores_are_computed(
+    project: Project, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = runs.start(candidate, make_suite(project)).children()[0]
+    progress = jobs.claim(Part, part.pk)
+    began: list[float] = []
+
+    def for_ages(*_: object) -> None:
+        began.append(time.monotonic())
+        time.sleep(8)
+
+    read = runs.answers.read
+
+    def cancelled_then(*given: object) -> object:
+        Part.objects.filter(pk=part.pk).update(cancel_requested=True)
+        return read(*given)
+
+    monkeypatch.setattr(scores, "compute", for_ages)
+    monkeypatch.setattr(runs.answers, "read", cancelled_then)
+    jobs.perform(progress, runs.execute)
+    assert time.monotonic() - began[0] < 3
+    part.refresh_from_db()
+    assert (part.state, part.done, part.scores.count()) == (JobState.CANCELLED, part.total, 0)
 
 
 def test_a_document_that_cannot_be_scored_is_an_error_of_its_own(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evals import runs, suites
+from evals import suites
+from evals.answers import DISTANCES
 from evals.models import Benchmark, Sample, Suite
 from portal.accounts.models import Project
 from tests.evals.reference import measured, reference
@@ -40,7 +41,7 @@ def test_choice_and_answer_scores_are_identical_to_lm_evals_own_command(
         theirs = reference(tmp_path, [part.benchmark.name for part in parts], served, chat=chat)
         for part in parts:
             name = part.benchmark.name
-            for score in part.scores.exclude(metric__in=runs.DISTANCES):
+            for score in part.scores.exclude(metric__in=DISTANCES):
                 value = theirs["results"][name][f"{score.metric},none"]
                 assert score.value == pytest.approx(value, abs=1e-12), (name, score.metric)
                 compared += 1

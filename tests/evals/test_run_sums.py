@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from evals import runs
+from evals import runs, scores
 from evals.compact import Places
 from evals.engines import Outcome
 from evals.models import Candidate, Part, Run, Sample
@@ -78,7 +78,7 @@ def test_a_failed_sample_adds_nothing_until_it_is_answered(part: Part) -> None:
 def test_tokens_that_no_sample_told_stay_unknown(part: Part) -> None:
     found = store(part, [outcome(0, completion_tokens=None), outcome(1, completion_tokens=None)])
     assert (found.prompt_tokens, found.completion_tokens, found.counted) == (20, None, 0)
-    runs.score(found)
+    scores.score(found)
     assert (found.prompt_tokens, found.completion_tokens, found.counted) == (20, None, 0)
 
 
@@ -86,7 +86,7 @@ def test_scoring_counts_the_sums_anew(part: Part) -> None:
     found = store(part, [outcome(0), failure(1), outcome(2, value=0.0)])
     right = sums(found)
     Part.objects.update(value_sum=99, counted=99, prompt_tokens=99, latency_sum_ms=99)
-    runs.score(found)
+    scores.score(found)
     assert sums(Part.objects.get(pk=part.pk)) == right == sums(found)
 
 
