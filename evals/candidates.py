@@ -70,6 +70,7 @@ def register(
     served_model: str,
     api_key: str = "",
     concurrency: int = 8,
+    adaptive: bool = False,
     dialect: str = GENERIC,
     context_tokens: int | None = None,
     by: User | None = None,
@@ -82,6 +83,7 @@ def register(
         base_url=base_url.rstrip("/"),
         served_model=served_model,
         concurrency=concurrency,
+        adaptive=adaptive,
         dialect=dialect,
         context_tokens=context_tokens or None,
     )
@@ -99,6 +101,7 @@ def change_endpoint(
     base_url: str,
     served_model: str,
     concurrency: int,
+    adaptive: bool | None = None,
     dialect: str | None = None,
     context_tokens: int | None = None,
     api_key: str | None = None,
@@ -109,8 +112,8 @@ def change_endpoint(
     A key belongs to the server it was entered for: when scheme, host or port change and
     no new key comes along, it is forgotten rather than sent to somebody else. A change of
     URL, served name or dialect starts a new revision, which needs a new check.
-    ``dialect``, ``context_tokens``: None keeps it; a context of 0 is unknown. ``api_key``: None
-    keeps the key, "" removes it.
+    ``adaptive``, ``dialect``, ``context_tokens``: None keeps it; a context of 0 is unknown.
+    ``api_key``: None keeps the key, "" removes it.
     """
     base_url = base_url.rstrip("/")
     before = endpoint.base_url
@@ -124,10 +127,13 @@ def change_endpoint(
         endpoint.context_tokens = context_tokens or None
     endpoint.base_url, endpoint.served_model = base_url, served_model
     endpoint.concurrency, endpoint.dialect = concurrency, dialect
+    if adaptive is not None:
+        endpoint.adaptive = adaptive
     if api_key is not None or dropped:
         _set_key(endpoint, api_key or "")
     if changed:
         endpoint.revision += 1
+        endpoint.found_concurrency = None
     endpoint.save()
     audit.record(
         endpoint.candidate.project, "candidate.change", endpoint.candidate, by=by,

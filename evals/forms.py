@@ -68,8 +68,17 @@ class CandidateForm(forms.ModelForm):
         label=_("Concurrency"),
         min_value=1,
         max_value=512,
-        initial=8,
-        help_text=_("Questions in flight at once, for each benchmark that is being measured"),
+        initial=64,
+        help_text=_("Requests to the server at once, of all runs together"),
+    )
+    adaptive = forms.BooleanField(
+        label=_("Find the best number"),
+        required=False,
+        initial=True,
+        help_text=_(
+            "Begins with few requests at once and adds more as long as that brings more answers "
+            "in a second. The number above is then the most."
+        ),
     )
 
     dialect = forms.ChoiceField(
@@ -110,6 +119,7 @@ class CandidateForm(forms.ModelForm):
                 "base_url": endpoint.base_url,
                 "served_model": endpoint.served_model,
                 "concurrency": endpoint.concurrency,
+                "adaptive": endpoint.adaptive,
                 "dialect": endpoint.dialect,
                 "context_tokens": endpoint.context_tokens,
                 "api_key": KEEP_KEY if endpoint.key_encrypted else "",
@@ -149,6 +159,7 @@ class CandidateForm(forms.ModelForm):
             "base_url": self.cleaned_data["base_url"],
             "served_model": self.cleaned_data["served_model"],
             "concurrency": self.cleaned_data["concurrency"],
+            "adaptive": self.cleaned_data["adaptive"],
             "dialect": self.cleaned_data["dialect"] or GENERIC,
             "context_tokens": self.cleaned_data["context_tokens"] or 0,
             "api_key": None if key == KEEP_KEY else key,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -23,6 +24,7 @@ from evals.llm import EndpointSpec
 from evals.llm.presence import absence
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Suite
 from evals.models.suites import Scoring
+from evals.slots import Slots
 from evals.storable import clean
 from evals.threads import in_thread
 from evals.waiting import AWAY, GONE, ServerGone, patiently, tell
@@ -31,7 +33,7 @@ from portal.accounts import audit
 from portal.accounts.models import User
 from workers import jobs
 from workers.models import UNFINISHED, JobState
-from workers.progress import JobError, JobStopped, Progress, alongside
+from workers.progress import JobError, JobStopped, Progress, alongside, beside
 
 T = TypeVar("T")
 MOVED = gettext_noop("The endpoint has changed since this run was started. Start a new run.")
@@ -285,6 +287,8 @@ def execute(part: Part, progress: Progress) -> None:
     total = set_scores.samples_of(part.benchmark)
     progress.begin(total=total, done=len(finished), errors=len(failed))
     served = candidates.spec(endpoint)
+    slots = Slots(part, progress, servers=1 + len(served.others))
+    served = replace(served, gate=slots.gate)
     tell(progress, "")
     _look_first(part, served)
     try:
@@ -292,11 +296,12 @@ def execute(part: Part, progress: Progress) -> None:
             lambda skip: engine.run(served, benchmark, skip, watch.stops),
             served, progress, finished, total,
         )  # fmt: skip
-        _drive(batches, part, progress, failed, watch)
+        _drive(batches, part, progress, failed, watch, slots)
     except TaskInvalid as error:
         raise JobError(str(error)) from error
     finally:
         tell(progress, "")
+        slots.release()
     if watch.cut_off:
         _stop(part, watch, progress)
     _score(part, progress)
@@ -364,7 +369,12 @@ look = async_to_sync(absence)
 
 @async_to_sync
 async def _drive(
-    batches: Any, part: Part, progress: Progress, failed: Places, watch: budgets.Watch
+    batches: Any,
+    part: Part,
+    progress: Progress,
+    failed: Places,
+    watch: budgets.Watch,
+    slots: Slots,
 ) -> None:
     """Store batches as they come, and look after each what is left of the budget."""
 
@@ -374,7 +384,8 @@ async def _drive(
                 await sync_to_async(store)(part, batch, progress, failed)
                 await sync_to_async(watch.look)()
 
-    await alongside(consume(), progress)
+    await slots.renew()
+    await alongside(beside(consume(), slots.renew, lambda: slots.pause), progress)
 
 
 def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: Places) -> None:

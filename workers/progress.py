@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar
@@ -118,17 +118,30 @@ async def alongside(work: Coroutine[Any, Any, T], progress: Progress) -> T:
     thread and its connection. ``work`` is cancelled when the job is to stop.
     """
 
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await sync_to_async(progress.beat)()
+    return await beside(work, sync_to_async(progress.beat), lambda: LOOK_SECONDS)
 
-    working, beating = asyncio.create_task(work), asyncio.create_task(beat())
+
+async def beside(
+    work: Coroutine[Any, Any, T],
+    look: Callable[[], Awaitable[None]],
+    pause: Callable[[], float],
+) -> T:
+    """The result of ``work``, with ``look`` called after each ``pause()`` seconds meanwhile.
+
+    What ``look`` raises cancels ``work`` and is raised.
+    """
+
+    async def keep_looking() -> None:
+        while True:
+            await asyncio.sleep(pause())
+            await look()
+
+    working, looking = asyncio.create_task(work), asyncio.create_task(keep_looking())
     try:
-        await asyncio.wait([working, beating], return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else beating.result()  # type: ignore[return-value]
+        await asyncio.wait([working, looking], return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else looking.result()  # type: ignore[return-value]
     finally:
-        for task in (working, beating):
+        for task in (working, looking):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task

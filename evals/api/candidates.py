@@ -28,7 +28,10 @@ SECRET = "Sent to the server as a bearer token. Stored encrypted and never given
 Name = Annotated[str, Field(min_length=1, max_length=120, examples=["Alder-7B"])]
 Url = Annotated[str, Field(min_length=1, max_length=500, examples=["http://gpu01:8000/v1"])]
 Served = Annotated[str, Field(min_length=1, max_length=300, examples=["alder-7b"])]
-Concurrency = Annotated[int, Field(ge=1, le=512, description="Questions in flight at once.")]
+Concurrency = Annotated[
+    int, Field(ge=1, le=512, description="Requests at once, of all runs together.")
+]
+FINDS = "Find the best number of requests at once while asking; `concurrency` is the most then."
 Software = Annotated[
     str, Field(max_length=30, description=f"Server software: {', '.join(DIALECTS)}.")
 ]
@@ -73,6 +76,7 @@ class NewCandidate(Facts):
     served_model: Served
     api_key: ApiKey = ""
     concurrency: Concurrency = 8
+    adaptive: bool = Field(False, description=FINDS)
     dialect: Software = GENERIC
     context_tokens: Context | None = None
 
@@ -95,6 +99,7 @@ class EndpointChange(Given):
     served_model: Served
     api_key: ApiKey | None = None
     concurrency: Concurrency = 8
+    adaptive: bool | None = Field(None, description=f"{FINDS} Left out, it stays as it is.")
     dialect: Software | None = None
     context_tokens: Context | None = None
 
@@ -113,6 +118,8 @@ class EndpointOut(Schema):
     base_url: str
     served_model: str
     concurrency: int
+    adaptive: bool = Field(description=FINDS)
+    found_concurrency: int | None = Field(description="Found last; the next run begins there.")
     dialect: str
     context_tokens: int | None = Field(description="As entered; the check tries it.")
     revision: int = Field(description="Grows when answers may differ; results carry it.")
@@ -155,6 +162,8 @@ def shown_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "base_url": endpoint.base_url,
         "served_model": endpoint.served_model,
         "concurrency": endpoint.concurrency,
+        "adaptive": endpoint.adaptive,
+        "found_concurrency": endpoint.found_concurrency,
         "dialect": endpoint.dialect,
         "context_tokens": endpoint.context_tokens,
         "revision": endpoint.revision,

@@ -18,6 +18,7 @@ from evals.api import candidates, suites
 from evals.api.fields import Given, JobFields, Key, Pk, Scoring, State, Waiting, job
 from evals.costs import MOST_TOKENS, Budget
 from evals.models import Part, Run, Score
+from evals.slots import at_once
 from portal.api.callers import READ, RUN
 from portal.api.paging import BIGGEST, Page, Paging, page
 from portal.api.problems import Fault, Problem, invalid
@@ -123,6 +124,9 @@ class RunDetail(RunOut):
     )
     prompt_tokens: int | None = Field(description="null: the server told none.")
     completion_tokens: int | None
+    at_once: int | None = Field(
+        description="Requests to the server at once, of all runs that asked it: now, or at last."
+    )
     scores: list[ScoreOut] = Field(description="The primary metric of each finished benchmark.")
 
 
@@ -197,6 +201,7 @@ def detailed(run: Run) -> dict[str, Any]:
         "overall": sum(values) / len(values) if complete else None,
         "prompt_tokens": _total(part.prompt_tokens for part in parts),
         "completion_tokens": _total(part.completion_tokens for part in parts),
+        "at_once": at_once(parts),
         "scores": [shown_score(score) for score in scores],
     }
 

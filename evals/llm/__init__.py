@@ -5,6 +5,8 @@ from __future__ import annotations
 from .client import Client, Completion, FirstToken, Loglikelihoods
 from .errors import Kind, LLMError
 from .findings import SENTENCES, ProbeReport, Verdict
+from .gate import Gate
+from .knee import Knee
 from .pool import pooled
 from .probes import CAPABILITIES, PROBE_VERSION, PROBES, check, identity
 from .replies import OptionScore
@@ -21,7 +23,9 @@ __all__ = [
     "Completion",
     "EndpointSpec",
     "FirstToken",
+    "Gate",
     "Kind",
+    "Knee",
     "LLMError",
     "Loglikelihoods",
     "OptionScore",

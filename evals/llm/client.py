@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +13,8 @@ from typing import Any, TypeVar
 
 from . import native, replies
 from .errors import Kind, LLMError, excerpt
+from .gate import Gate
+from .knee import Outcome
 from .replies import Echo, Malformed, OptionScore, Said
 from .retry import Retry
 from .spec import EndpointSpec
@@ -66,7 +69,8 @@ class FirstToken:
 class Client:
     """An open connection to one served model, used as ``async with Client(spec) as client``.
 
-    Keeps connections alive and never has more than ``spec.concurrency`` requests in flight.
+    Keeps connections alive and never has more than ``spec.concurrency`` requests in flight, or
+    fewer where ``spec.gate`` is narrower.
     Every method raises ``LLMError`` when there is no result.
     """
 
@@ -75,7 +79,7 @@ class Client:
         # A server that loads the model when first asked needs more time for that once.
         self._patience = max(spec.timeout, spec.speaks.warm_up)
         self.retry = retry or Retry(deadline=2 * spec.timeout + self._patience)
-        self._slots = asyncio.Semaphore(spec.concurrency)
+        self._gate = spec.gate or Gate(spec.concurrency)
         self._contexts: OrderedDict[str, int] = OrderedDict()
         self._tokenizes = True
 
@@ -224,12 +228,21 @@ class Client:
 
     async def _send(self, method: str, url: str, body: Any, *, plain: bool = False) -> Reply:
         async def attempt(left: float) -> Reply:
-            return await self._transport.send(
-                method, url, body, min(left, self._patience), plain=plain
-            )
+            started = time.monotonic()
+            try:
+                reply = await self._transport.send(
+                    method, url, body, min(left, self._patience), plain=plain
+                )
+            except LLMError as error:
+                if outcome := _too_much(error, self.spec):
+                    self._gate.tell(started, outcome, retry_after=error.retry_after)
+                raise
+            if method == "POST":
+                self._gate.tell(started, Outcome.ANSWERED, replies.tokens_moved(reply.data))
+            return reply
 
-        # Waiting between attempts keeps the slot: fewer requests is what a busy server needs.
-        async with self._slots:
+        # Waiting between attempts keeps the place: fewer requests is what a busy server needs.
+        async with self._gate:
             reply, attempts = await self.retry.run(attempt)
         if method == "POST":
             self._patience = self.spec.timeout
@@ -305,6 +318,14 @@ class Client:
             error = LLMError(Kind.MALFORMED, f"{wrong}.", status=200, reply=said)
             error.attempts = reply.attempts
         raise error
+
+
+def _too_much(error: LLMError, spec: EndpointSpec) -> Outcome | None:
+    """What a failure says about the number of requests at once; None: nothing."""
+    if error.kind == Kind.TIMEOUT:
+        return Outcome.TIMED_OUT
+    busy = error.kind == Kind.RATE or error.status == 503 or error.status in spec.speaks.busy
+    return Outcome.REFUSED if busy else None
 
 
 async def together(*work: Awaitable[Any]) -> list[Any]:

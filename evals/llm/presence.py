@@ -17,7 +17,7 @@ async def absence(spec: EndpointSpec) -> str:
 
     Away is: no connection, or HTTP 503, which servers give while they load a model.
     """
-    look = replace(spec, timeout=LOOK_SECONDS)
+    look = replace(spec, timeout=LOOK_SECONDS, gate=None)
     try:
         async with Client(look, Retry(attempts=1, deadline=LOOK_SECONDS)) as client:
             await client.models()

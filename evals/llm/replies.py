@@ -156,6 +156,12 @@ def prompt_tokens(data: Any) -> int | None:
     return _usage(data)[0]
 
 
+def tokens_moved(data: Any) -> int | None:
+    """The tokens that cost the server most: written ones, or read ones where it wrote but one."""
+    read, written = _usage(data)
+    return written if written and written > 1 else read
+
+
 def boundary(echo: Echo, context: str, text: str) -> int | None:
     """How many tokens of ``text`` (= context + continuation) make up ``context``.
 
@@ -252,8 +258,8 @@ def _choices(data: Any, count: int) -> list[dict[str, Any]]:
     return [by_index[index] for index in range(count)]
 
 
-def _usage(data: dict[str, Any]) -> tuple[int | None, int | None]:
-    usage = data.get("usage")
+def _usage(data: Any) -> tuple[int | None, int | None]:
+    usage = data.get("usage") if isinstance(data, dict) else None
     if not isinstance(usage, dict):
         return None, None
     return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))

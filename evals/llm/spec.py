@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from portal.outbound import OutboundPolicy
 
 from .dialects import DIALECTS, GENERIC, Dialect
+from .gate import Gate
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class EndpointSpec:
     several prompts in one request; ``dialect`` is a key of ``DIALECTS``; ``route`` is how a
     prompt is scored: "echo" or a route of ``evals.llm.native``; ``minimal``: fields without
     which a question can be asked are not sent; ``others`` share the requests; ``structured``:
-    it keeps to a JSON schema demanded of a chat. Raises ``ValueError`` for a key no header can
-    carry.
+    it keeps to a JSON schema demanded of a chat; ``gate`` is shared with others who ask the same
+    server. Raises ``ValueError`` for a key no header can carry.
     """
 
     base_url: str
@@ -42,6 +43,7 @@ class EndpointSpec:
     minimal: bool = False
     others: tuple[Other, ...] = ()
     structured: bool = False
+    gate: Gate | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

@@ -99,6 +99,12 @@ class Endpoint(models.Model):
         default=8,
         validators=[MinValueValidator(1), MaxValueValidator(512)],
     )
+    adaptive = models.BooleanField(
+        _("find the best number"),
+        default=False,
+        help_text="Concurrency is the most then, and the number in use is found while asking.",
+    )
+    found_concurrency = models.PositiveSmallIntegerField(null=True, editable=False)
     context_tokens = models.PositiveIntegerField(_("context length"), null=True, blank=True)
     revision = models.PositiveIntegerField(default=1, editable=False)
     updated_at = models.DateTimeField(auto_now=True)

@@ -214,6 +214,12 @@ class Part(Job):
     counted = models.PositiveIntegerField(default=0, help_text="Samples with both token counts.")
     value_sum = models.FloatField(default=0.0)
     latency_sum_ms = models.FloatField(default=0.0)
+    slots = models.PositiveSmallIntegerField(
+        null=True, help_text="Of the endpoint's limit; null while it does not ask."
+    )
+    at_once = models.PositiveSmallIntegerField(
+        null=True, help_text="Requests to the endpoint at once, of all that asked it, at last."
+    )
     waiting_since = models.DateTimeField(null=True, help_text="Set while the server is away.")
     waiting_for = models.TextField(blank=True, help_text="What the absent server's address says.")
 

@@ -18,6 +18,7 @@ from evals.llm import thinking
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.models.suites import Scoring
 from evals.samples import SampleList
+from evals.slots import at_once
 from evals.spending import spent, with_spending
 from portal.accounts import audit
 from portal.accounts.models import Role
@@ -176,6 +177,7 @@ def _progress(run: Run) -> dict[str, Any]:
         "figures": _figures(parts),
         "spent": spent([run])[run.pk],
         "thinking": _thinking(parts),
+        "at_once": at_once(parts),
         "waiting": next((part for part in parts if part.waits), None),
         "budget_form": _budget_form(run),
     }
