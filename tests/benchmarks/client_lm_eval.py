@@ -15,8 +15,10 @@ from typing import Any
 
 import yaml
 
-from tests.benchmarks.cost import metered, peak_mb
+from tests.benchmarks.cost import apart, metered, peak_mb
 from tests.benchmarks.questions import entry
+
+TASK = "bench"
 
 
 def main() -> None:
@@ -45,7 +47,8 @@ def main() -> None:
             return found
 
     with tempfile.TemporaryDirectory() as folder:
-        name = write_task(Path(folder), given.scoring, given.documents, given.seed)
+        asked = (given.scoring, given.documents, given.seed)
+        apart(lambda: write_task(Path(folder), *asked))
         manager = TaskManager(include_path=folder, include_defaults=False)
         lm = Metered(
             base_url=f"{given.url}/completions",
@@ -58,20 +61,20 @@ def main() -> None:
         )
         with metered() as spent:
             found = simple_evaluate(
-                model=lm, tasks=[name], task_manager=manager, bootstrap_iters=0, log_samples=True
+                model=lm, tasks=[TASK], task_manager=manager, bootstrap_iters=0, log_samples=True
             )
     assert found is not None
-    accuracy = found["results"][name]["acc,none"]
+    accuracy = found["results"][TASK]["acc,none"]
     print(json.dumps({**spent, **client_cost, "peak_mb": peak_mb(), "acc": accuracy}))
 
 
-def write_task(folder: Path, scoring: str, documents: int, seed: int) -> str:
+def write_task(folder: Path, scoring: str, documents: int, seed: int) -> None:
     """The benchmark as lm-eval's own command would be given it."""
     asked = entry(scoring, documents, seed)
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in asked["rows"]))
     task = {
-        "task": asked["name"],
+        "task": TASK,
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": {"test": str(path)}},
         "test_split": "test",
@@ -79,7 +82,6 @@ def write_task(folder: Path, scoring: str, documents: int, seed: int) -> str:
         **asked["task"],
     }
     (folder / "task.yaml").write_text(yaml.safe_dump(task))
-    return str(asked["name"])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import os
 
 import django
 
+from tests.benchmarks.cost import apart, metered, peak_mb
+
 INSTANT = "instant"  # the model of the server that answers at once
 
 
@@ -26,12 +28,34 @@ def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
     django.setup()
 
+    from evals import runs
+    from evals.models import Part, Sample
+    from workers import jobs
+
+    apart(lambda: prepare(given))
+    # The time of imports is not the run's.
+    import datasets  # noqa: F401
+    import lm_eval.api.task  # noqa: F401
+
+    with metered() as spent:
+        part = Part.objects.get()
+        progress = jobs.claim(Part, part.pk)
+        assert progress is not None
+        jobs.perform(progress, runs.execute)
+    part.refresh_from_db()
+    stored = Sample.objects.filter(part=part).answered().count()
+    assert stored == given.documents, (stored, part.state, part.message)
+    accuracy = part.scores.get(metric="acc").value
+    print(json.dumps({**spent, "peak_mb": peak_mb(), "acc": accuracy}))
+
+
+def prepare(given: argparse.Namespace) -> None:
+    """A database with the run in it."""
     from django.core.management import call_command
 
     from evals import candidates, runs
-    from evals.models import Candidate, Endpoint, Part, Probe, Sample
+    from evals.models import Candidate, Endpoint, Probe
     from portal.accounts.models import Project
-    from tests.benchmarks.cost import metered, peak_mb
     from tests.benchmarks.questions import entry
     from tests.evals.making import make_candidate, make_suite
     from workers import jobs
@@ -50,21 +74,7 @@ def main() -> None:
         assert held is not None
         jobs.perform(held, candidates.run_check)
         candidate = Candidate.objects.get(pk=candidate.pk)
-    run = runs.start(candidate, suite)
-    # The time of imports is not the run's.
-    import datasets  # noqa: F401
-    import lm_eval.api.task  # noqa: F401
-
-    with metered() as spent:
-        (pk,) = run.parts.values_list("pk", flat=True)
-        progress = jobs.claim(Part, pk)
-        assert progress is not None
-        jobs.perform(progress, runs.execute)
-    part = Part.objects.get(pk=pk)
-    stored = Sample.objects.filter(part=part).answered().count()
-    assert stored == given.documents, (stored, part.state, part.message)
-    accuracy = part.scores.get(metric="acc").value
-    print(json.dumps({**spent, "peak_mb": peak_mb(), "acc": accuracy}))
+    runs.start(candidate, suite)
 
 
 if __name__ == "__main__":
