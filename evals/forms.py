@@ -9,7 +9,7 @@ from typing import Any
 
 from django import forms
 from django.core.validators import MinValueValidator
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -345,6 +345,14 @@ class BudgetForm(forms.Form):
         help_text=_("For one run, in the currency of the model’s price."),
     )
 
+    def check_prices(self, chosen: QuerySet[Candidate]) -> None:
+        """Refuse a budget in money where one of ``chosen`` has no price."""
+        if self.cleaned_data.get("budget_money") is None:
+            return
+        for candidate in chosen.filter(endpoint__prices__isnull=True):
+            if found := budgets.fault(self.budget, None):
+                self.add_error("budget_money", f"{candidate.name}: {found.sentence}")
+
     @property
     def budget(self) -> Budget:
         given = self.cleaned_data
@@ -385,10 +393,7 @@ class RunForm(BudgetForm):
         super().__init__(*args, **kwargs)
         self.fields["suite"].queryset = Suite.objects.in_project(project)
         self.fields["candidates"].queryset = Candidate.objects.in_project(project)
-        benchmarks = Benchmark.objects.filter(suite__project=project).order_by()
-        codes = benchmarks.values_list("language", flat=True).distinct()
-        names = [(code, language_name(code)) for code in codes]
-        self.fields["languages"].choices = sorted(names, key=lambda choice: choice[1])
+        self.fields["languages"].choices = languages_of(project)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -398,11 +403,22 @@ class RunForm(BudgetForm):
                 runs.check_languages(wanted, there)
             except runs.UnknownLanguages as error:
                 self.add_error("languages", str(error))
-        if data.get("budget_money") is not None and "candidates" in data:
-            for candidate in data["candidates"].filter(endpoint__prices__isnull=True):
-                said = budgets.fault(self.budget, None)
-                self.add_error("budget_money", f"{candidate.name}: {said.sentence}")
+        if "candidates" in data:
+            self.check_prices(data["candidates"])
         return data
+
+
+def budget_initial(budget: Budget) -> dict[str, Any]:
+    """``budget`` as its fields show it."""
+    money = None if budget.money is None else f"{budget.money.normalize():f}"
+    return {"budget_tokens": budget.tokens, "budget_money": money}
+
+
+def languages_of(project: Project) -> list[tuple[str, str]]:
+    """The languages of all suites, by their names."""
+    benchmarks = Benchmark.objects.filter(suite__project=project).order_by()
+    codes = benchmarks.values_list("language", flat=True).distinct()
+    return sorted(((code, language_name(code)) for code in codes), key=lambda choice: choice[1])
 
 
 class BoardForm(forms.ModelForm):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evals import candidates, euroeval, leaderboard, runs
-from evals.models import EuroEvalRun, Part, Probe, Suite
+from evals import candidates, euroeval, leaderboard, runs, schedules
+from evals.models import EuroEvalRun, Part, Probe, ScheduledModel, Suite
 from workers import broker
 from workers.celery import app
 from workers.progress import Progress
@@ -27,6 +27,14 @@ def check_endpoint(probe: Probe, progress: Progress) -> None:
 @job_task("evals.run_euroeval", "evals.EuroEvalRun")
 def run_euroeval(run: EuroEvalRun, progress: Progress) -> None:
     euroeval.execute(run, progress)
+
+
+@app.task(name=schedules.LOOK)
+def look_for_change(pk: int) -> None:
+    """Lost or late, it is asked for again."""
+    model = ScheduledModel.objects.select_related("schedule__project", "candidate__endpoint")
+    if found := model.filter(pk=pk).first():
+        schedules.look(found)
 
 
 @app.task(name="evals.refresh_boards")

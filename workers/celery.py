@@ -56,6 +56,11 @@ app.conf.update(
             "schedule": settings.SWEEP_SECONDS,
             "options": {"queue": UPKEEP, "expires": settings.SWEEP_SECONDS},
         },
+        "due": {
+            "task": "workers.due",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"queue": UPKEEP, "expires": settings.SWEEP_SECONDS},
+        },
         "upkeep": {
             "task": "workers.upkeep",
             "schedule": 24 * 3600.0,

@@ -43,6 +43,14 @@ def sweep() -> None:
         log.info("Swept up %s jobs", handled)
 
 
+@app.task(name="workers.due")
+def due() -> None:
+    """Every few seconds each app starts what is due: ``AppConfig.due()``."""
+    for config in apps.get_app_configs():
+        if hasattr(config, "due"):
+            config.due()
+
+
 @app.task(name="workers.upkeep")
 def upkeep() -> None:
     """Once a day each app throws away what has run out: ``AppConfig.upkeep()``."""

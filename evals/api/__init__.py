@@ -2,7 +2,17 @@
 
 from ninja import Router
 
-from evals.api import boards, candidates, imports, leaderboard, packs, runs, samples, suites
+from evals.api import (
+    boards,
+    candidates,
+    imports,
+    leaderboard,
+    packs,
+    runs,
+    samples,
+    schedules,
+    suites,
+)
 
 router = Router()
 router.add_router("", candidates.router)
@@ -10,6 +20,7 @@ router.add_router("", suites.router)
 router.add_router("", packs.router)
 router.add_router("", runs.router)
 router.add_router("", samples.router)
+router.add_router("", schedules.router)
 router.add_router("", leaderboard.router)
 router.add_router("", boards.router)
 router.add_router("", imports.router)

@@ -6,6 +6,7 @@ from evals.models.leaderboard import Standing
 from evals.models.packs import PackKey, TrustedKey, WaitingPack
 from evals.models.playground import KeptQuestion
 from evals.models.runs import Part, Run, Sample, Score
+from evals.models.schedules import Firing, Schedule, ScheduledModel
 from evals.models.suites import Benchmark, QuestionSet, Suite
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Endpoint",
     "EuroEvalRun",
     "ExternalResult",
+    "Firing",
     "Import",
     "ImportedFile",
     "KeptQuestion",
@@ -27,6 +29,8 @@ __all__ = [
     "Run",
     "Sample",
     "SavedBoard",
+    "Schedule",
+    "ScheduledModel",
     "Score",
     "Standing",
     "Suite",

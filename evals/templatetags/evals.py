@@ -26,7 +26,7 @@ from evals.costs import Cost, Usage
 from evals.history import Change
 from evals.leaderboard import Cell, Gap, Place
 from evals.llm import SENTENCES
-from evals.models import Candidate, Price, Pricing, Run, Sample, Suite
+from evals.models import Candidate, Price, Pricing, Run, Sample, Schedule, Suite
 from evals.news import news
 from evals.regressions import Side
 from evals.set_scores import MANY_FAILED
@@ -214,7 +214,7 @@ def token_count(count: int | None, partial: bool = False) -> SafeString:
 
 
 @register.simple_tag
-def budget(run: Run) -> str:
+def budget(run: Run | Schedule) -> str:
     """What a run may use at most: "2,000,000 tokens · 5.00 EUR"."""
     limits = []
     if run.budget_tokens is not None:

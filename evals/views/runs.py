@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from evals import exports, forecasts, runs, set_scores, tables
 from evals.forecasts import Forecast
-from evals.forms import BudgetForm, RunForm
+from evals.forms import BudgetForm, RunForm, budget_initial
 from evals.llm import thinking
 from evals.models import Part, Run, Sample, Score, Suite
 from evals.models.suites import Scoring
@@ -187,9 +187,7 @@ def _budget_form(run: Run) -> BudgetForm | None:
     """What a run with a budget is resumed with."""
     if not run.budget or not run.is_finished:
         return None
-    money = run.budget_money
-    shown = None if money is None else f"{money.normalize():f}"
-    return BudgetForm(initial={"budget_tokens": run.budget_tokens, "budget_money": shown})
+    return BudgetForm(initial=budget_initial(run.budget))
 
 
 def _figures(parts: list[Part]) -> dict[str, float | None]:

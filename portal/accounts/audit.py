@@ -18,17 +18,24 @@ HIDDEN = "•••"
 SECRET = re.compile(r"(^|_)(secret|key|password|passwd|token|authorization|cookie)($|_)", re.I)
 LONGEST = 300
 
-_acting_key: ContextVar[ApiKey | None] = ContextVar("acting_key", default=None)
+_acting: ContextVar[str] = ContextVar("acting", default="")
 
 
 @contextmanager
 def acting_as(key: ApiKey) -> Iterator[None]:
     """Within: what is recorded was done by ``key``, not by a person."""
-    reset = _acting_key.set(key)
+    with acting_for(f"{key.name} ({key.prefix}…)"):
+        yield
+
+
+@contextmanager
+def acting_for(name: str) -> Iterator[None]:
+    """Within: what is recorded was done by ``name``, such as a schedule, not by a person."""
+    reset = _acting.set(name)
     try:
         yield
     finally:
-        _acting_key.reset(reset)
+        _acting.reset(reset)
 
 
 def record(
@@ -42,8 +49,8 @@ def record(
     """A new entry: ``record(project, "candidate.register", candidate, by=user, host="gpu01")``.
 
     Call it inside the transaction of the change, so that both happen or neither. The actor
-    is the key of the request, else ``by``, else a command of the shell. Details must be
-    small and fit for JSON; values named like a secret are blanked.
+    is the key of the request or the schedule, else ``by``, else a command of the shell.
+    Details must be small and fit for JSON; values named like a secret are blanked.
     """
     return AuditEntry.objects.create(
         project=project,
@@ -64,8 +71,8 @@ def record_person(action: str, person: User, **details: Any) -> None:
 
 
 def _actor(by: User | None) -> str:
-    if key := _acting_key.get():
-        return f"{key.name} ({key.prefix}…)"
+    if name := _acting.get():
+        return name
     return by.get_username() if by else COMMAND
 
 

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.utils import timezone
 
-from evals import boards, candidates, euroeval, exports, imports, packs, runs, suites
+from evals import (
+    boards,
+    candidates,
+    euroeval,
+    exports,
+    imports,
+    packs,
+    runs,
+    schedules,
+    suites,
+)
 from evals.costs import Budget
 from evals.models import (
     Candidate,
     EuroEvalRun,
     ExternalResult,
+    Firing,
     Import,
     KeptQuestion,
     Part,
     Run,
     Sample,
     SavedBoard,
+    Schedule,
+    ScheduledModel,
     Suite,
 )
 from evals.models.imports import Kind
+from evals.models.schedules import Outcome
 from portal.accounts import invitations, keys
 from portal.accounts.models import ApiKey, Project, Role, User
 from tests.evals.making import EVERYTHING, answer, choice, make_candidate, make_run, make_suite
@@ -72,6 +86,7 @@ class Team(NamedTuple):
     invitation: str
     password: str
     pack: int  # waits, of an unknown signer
+    schedule: int
 
 
 def make_team() -> Team:
@@ -143,7 +158,7 @@ def make_team() -> Team:
     return Team(
         project, models, suite, run, working, waiting, stopped, spent, sample.pk,
         part.benchmark_id, board.pk, preview.pk, harness.pk, people,
-        link, password, pack.pk,
+        link, password, pack.pk, make_schedules(models, first[0], working, erik),
     )  # fmt: skip
 
 
@@ -261,6 +276,38 @@ def make_styles(project: Project, models: list[Candidate]) -> None:
     ]  # fmt: skip
     content = "\n".join(map(json.dumps, records)).encode()
     imports.confirm(imports.receive(project, [imports.File("euroeval.jsonl", content)]))
+
+
+def make_schedules(models: list[Candidate], done: Run, working: Run, by: User) -> int:
+    """One of each kind: every night, every week, paused, by change, without its suite."""
+    project, suite = done.project, done.suite.slug
+    nightly = Schedule(
+        project=project, suite_slug=suite, at=time(2, 30), languages=["de", "fr"],
+        budget_tokens=2_000_000, budget_money=Decimal("1.50"),
+    )  # fmt: skip
+    schedules.keep(nightly, models[:2], by=by)
+    weekly = Schedule(project=project, suite_slug=suite, every="week", weekday=6, at=time(23))
+    schedules.keep(weekly, [models[4]], by=by)
+    schedules.pause(weekly, True, by=by)
+    change = Schedule(project=project, suite_slug=suite, every="change", scoring="options")
+    schedules.keep(change, [models[2], models[3]], by=by)
+    models_of = ScheduledModel.objects
+    models_of.filter(schedule=change, candidate=models[2]).update(
+        known="1 vllm 0.11.0", looked_at=timezone.now()
+    )
+    schedules.keep(Schedule(project=project, suite_slug="gone", at=time(4)), [models[0]], by=by)
+    for night, (run, outcome, message) in enumerate(
+        [
+            (done, Outcome.STARTED, ""),
+            (working, Outcome.SKIPPED, schedules.STILL),
+            (None, Outcome.REFUSED, schedules.UNEXPECTED),
+        ]
+    ):
+        for model in models_of.filter(schedule__in=(nightly, weekly))[: night + 1]:
+            Firing.objects.create(
+                model=model, due=f"night {night}", run=run, outcome=outcome, message=message
+            )
+    return nightly.pk
 
 
 def keep_questions(project: Project, model: Candidate, by: User) -> None:

@@ -244,6 +244,19 @@ PAGES: dict[str, list[Look]] = {
         Look("run-failed", at("evals:run", pk=lambda team: team.stopped.pk)),
         Look("run-budget", at("evals:run", pk=lambda team: team.spent.pk)),
     ],
+    "evals:schedules": [
+        Look("schedules"),
+        Look("schedules-viewer", "/schedules/", who="vera"),
+        Look("schedules-empty", "/schedules/", who="nina"),
+    ],
+    "evals:schedule_new": [
+        Look("schedule-new", "/schedules/new/", who="erik"),
+        Look("schedule-new-refused", "/schedules/new/", act=send("main .form .main", at="")),
+        Look("schedule-new-empty", "/schedules/new/", who="nina"),
+    ],
+    "evals:schedule_edit": [
+        Look("schedule-edit", at("evals:schedule_edit", pk=lambda team: team.schedule)),
+    ],
     "evals:sample": [
         Look("sample", at("evals:sample", run_pk=lambda team: team.run.pk, pk=lambda t: t.sample)),
         Look("sample-failed", at("evals:sample", run_pk=lambda team: team.run.pk,

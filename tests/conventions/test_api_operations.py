@@ -81,6 +81,18 @@ OPERATIONS = {
     "GET runs/{run}/samples": read(owned=True),
     "GET runs/{run}/export": read(owned=True),
     "GET samples/{sample}": read(owned=True),
+    "GET schedules": read(),
+    "POST schedules": run(
+        body=lambda t: {
+            "suite": t.slug,
+            "candidates": [t.candidate],
+            "every": "day",
+            "at": "02:00",
+        }
+    ),
+    "GET schedules/{schedule}": read(owned=True),
+    "PATCH schedules/{schedule}": run(True, lambda things: {"paused": True}),
+    "DELETE schedules/{schedule}": run(owned=True),
     "GET boards": read(),
     "GET boards/{board}": read(owned=True),
     "POST imports": run(body=lambda t: IMPORT),
@@ -88,7 +100,8 @@ OPERATIONS = {
     "GET rank-scores": read(owned=True, query="?suite=things"),
     "GET leaderboard": read(owned=True, query="?suite=things"),
 }
-IN = {200, 201, 202}
+MODEL_IN_BODY = {"POST runs", "POST schedules"}
+IN = {200, 201, 202, 204}
 ROLES = {
     Role.ADMIN: {Scope.READ, Scope.RUN},
     Role.ENGINEER: {Scope.READ, Scope.RUN},
@@ -200,7 +213,7 @@ def test_a_key_of_another_project_sees_nothing(
     answer = ask(client, name, things)
     if scope and scope != OPERATIONS[name].scope:
         assert refused(answer, 403)
-    elif name == "POST runs":
+    elif name in MODEL_IN_BODY:
         assert refused(answer, 422)
         assert "No model has this id" in answer.json()["detail"]
     elif OPERATIONS[name].owned:
@@ -229,6 +242,9 @@ def test_a_person_of_another_project_sees_nothing(name: str, role: Role, things:
     answer = ask(signed_in(Project.objects.create(name="Elsewhere"), role), name, things)
     if OPERATIONS[name].scope not in ROLES[role]:
         assert refused(answer, 403)
+    elif name in MODEL_IN_BODY:
+        assert refused(answer, 422)
+        assert "No model has this id" in answer.json()["detail"]
     elif OPERATIONS[name].owned:
         assert refused(answer, 404)
     else:

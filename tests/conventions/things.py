@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
-from evals import imports
+from evals import imports, schedules
 from evals.models import (
     Benchmark,
     Candidate,
@@ -17,6 +17,7 @@ from evals.models import (
     Run,
     Sample,
     SavedBoard,
+    Schedule,
     Suite,
     TrustedKey,
     WaitingPack,
@@ -45,6 +46,7 @@ class Things(NamedTuple):
     waiting_pack: int
     trusted_key: int
     euroeval: int
+    schedule: int
     doc_id: int = 0
     label: str = "evals.run"
     kind: str = "csv"
@@ -81,8 +83,10 @@ def make_things(project: Project) -> Things:
     waiting = WaitingPack.objects.create(project=project, name="a.zip", content=packed())
     trusted = TrustedKey.objects.create(project=project, name="Munich", public_key="A" * 43 + "=")
     euroeval = EuroEvalRun.objects.create(candidate=candidate, endpoint_revision=1)
+    schedule = Schedule.objects.create(project=project, suite_slug=suite.slug, every="change")
+    schedules.keep(schedule, [candidate])
     return Things(
         project, candidate.pk, suite.pk, suite.slug, run.pk, sample.pk, benchmark.pk,
         membership.pk, invitation.pk, key.pk, question.pk, board.slug, kept.pk, waiting.pk,
-        trusted.pk, euroeval.pk,
+        trusted.pk, euroeval.pk, schedule.pk,
     )  # fmt: skip

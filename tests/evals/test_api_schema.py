@@ -22,6 +22,8 @@ from django.db import close_old_connections
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from evals import schedules
+from evals.models import Schedule
 from portal.accounts import keys
 from portal.accounts.models import Project
 from portal.api import document
@@ -84,7 +86,15 @@ def here(project: Project, settings: Any, caplog: pytest.LogCaptureFixture) -> d
     run = make_run(candidate, suite, {"colours": [1, 0, None], "words": [1, 1]})
     _key, secret = keys.issue(project, "schemathesis", ["read", "run"], by=None)
     sample = run.parts.first().samples.first()
-    ids = {"candidate": candidate.pk, "suite": suite.pk, "run": run.pk, "sample": sample.pk}
+    schedule = Schedule(project=project, suite_slug=suite.slug, every="change")
+    schedules.keep(schedule, [candidate])
+    ids = {
+        "schedule": schedule.pk,
+        "candidate": candidate.pk,
+        "suite": suite.pk,
+        "run": run.pk,
+        "sample": sample.pk,
+    }
     return {"headers": {"Authorization": f"Bearer {secret}"}, "ids": ids}
 
 
