@@ -75,8 +75,8 @@ class Installation:
     def worker(self, count: int = 2) -> subprocess.Popen[bytes]:
         return self._start("worker.log", processes.worker(count))
 
-    def beat(self) -> subprocess.Popen[bytes]:
-        return self._start("beat.log", processes.beat(self.folder / "beat" / "schedule"))
+    def beat(self, name: str = "beat") -> subprocess.Popen[bytes]:
+        return self._start(f"{name}.log", processes.beat(self.folder / name / "schedule"))
 
     @staticmethod
     def kill(process: subprocess.Popen[bytes]) -> None:

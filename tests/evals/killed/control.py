@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Callable
+from datetime import time, timedelta
 from typing import Any
 
 import django
@@ -13,10 +15,19 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
-from evals import runs  # noqa: E402
+from evals import runs, schedules  # noqa: E402
 from evals.costs import Budget  # noqa: E402
-from evals.models import Candidate, Run, Sample, Score, Suite  # noqa: E402
+from evals.models import (  # noqa: E402
+    Candidate,
+    Firing,
+    Run,
+    Sample,
+    Schedule,
+    Score,
+    Suite,
+)
 from portal.accounts import keys  # noqa: E402
 from portal.accounts.models import Project  # noqa: E402
 from tests.evals import making  # noqa: E402
@@ -56,13 +67,18 @@ def again(name: str) -> int:
 
 def race(name: str, racers: int) -> list[int | str]:
     """The run that each of ``racers`` threads got, all starting the same at once."""
-    found: list[int | str] = []
+    return _together(racers, lambda: start(name))
+
+
+def _together(racers: int, act: Callable[[], Any]) -> list[Any]:
+    """What ``act`` gave, or the error of it, in each of ``racers`` threads at once."""
+    found: list[Any] = []
     together = threading.Barrier(racers)
 
     def begin() -> None:
         together.wait()
         try:
-            found.append(start(name))
+            found.append(act())
         except Exception as error:
             found.append(repr(error))
         finally:
@@ -74,6 +90,30 @@ def race(name: str, racers: int) -> list[int | str]:
     for thread in threads:
         thread.join()
     return found
+
+
+def schedule(name: str) -> int:
+    """A schedule of one model that was due nine days ago and on each day since."""
+    candidate, suite = Candidate.objects.get(name=name), Suite.objects.get(slug="small")
+    made = Schedule(project=suite.project, suite_slug=suite.slug, at=time(2))
+    schedules.keep(made, [candidate])
+    Schedule.objects.filter(pk=made.pk).update(next_at=timezone.now() - timedelta(days=9))
+    return made.pk
+
+
+def tick(racers: int) -> list[str]:
+    """What the clock does, from ``racers`` threads at once; the errors there were."""
+    return [str(error) for error in _together(racers, schedules.tick) if error]
+
+
+def fired(pk: int) -> dict[str, Any]:
+    """What came of the schedule ``pk``, and the runs there are."""
+    firings = Firing.objects.filter(model__schedule=pk).order_by("pk")
+    return {
+        "outcomes": list(firings.values_list("outcome", "run")),
+        "runs": list(Run.objects.order_by("pk").values_list("pk", flat=True)),
+        "due": Schedule.objects.due(timezone.now()).filter(pk=pk).exists(),
+    }
 
 
 def cancel(pk: int) -> None:
@@ -125,7 +165,10 @@ def results(pk: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    known = (setup, script, start, again, race, cancel, resume, used, look, stored, results)
+    known = (
+        setup, script, start, again, race, schedule, tick, fired, cancel, resume, used, look,
+        stored, results,
+    )  # fmt: skip
     verbs = {f.__name__: f for f in known}
     for line in sys.stdin:
         name, arguments = json.loads(line)

@@ -48,6 +48,9 @@ class Measuring(Installation):
 
         return wait_until(over, f"run {run} {state}", seconds)
 
+    def due_no_more(self, schedule: int) -> None:
+        wait_until(lambda: not self.do("fired", pk=schedule)["due"], "a schedule started", 120)
+
     def undisturbed(self) -> dict[str, Any]:
         """What a run finds that nobody disturbs."""
         run = self.do("start", name="undisturbed")
