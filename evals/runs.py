@@ -11,21 +11,19 @@ from typing import Any, NoReturn, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from evals import answers, budgets, candidates, scores, set_scores, suites
+from evals import answers, budgets, candidates, outcomes, scores, set_scores, suites
 from evals.compact import Places
 from evals.costs import Budget
-from evals.engines import ENGINES, Outcome, TaskInvalid
+from evals.engines import ENGINES, TaskInvalid
 from evals.llm import EndpointSpec
 from evals.llm.presence import absence
 from evals.models import Benchmark, Candidate, Part, Probe, Run, Sample, Suite
 from evals.models.suites import Scoring
 from evals.slots import Slots
-from evals.storable import clean
 from evals.threads import in_thread
 from evals.waiting import AWAY, GONE, ServerGone, patiently, tell
 from evals.words import titled, word
@@ -37,11 +35,6 @@ from workers.progress import JobError, JobStopped, Progress, alongside, beside
 
 T = TypeVar("T")
 MOVED = gettext_noop("The endpoint has changed since this run was started. Start a new run.")
-SAMPLE_FIELDS = [
-    "prompt", "target", "answer", "correct", "value", "metrics", "counts", "choices",
-    "loglikelihoods", *answers.DISTANCES, "prompt_tokens", "completion_tokens", "latency_ms",
-    "attempts", "raw", "finish_reason", "error", "error_kind",
-]  # fmt: skip
 
 
 class CannotStart(Exception):
@@ -283,7 +276,7 @@ def execute(part: Part, progress: Progress) -> None:
     benchmark = suites.spec(part.benchmark)
     finished = _places(part.samples.answered())
     failed = _places(part.samples.exclude(error=""))
-    scores.tally(part)
+    outcomes.tally(part)
     total = set_scores.samples_of(part.benchmark)
     progress.begin(total=total, done=len(finished), errors=len(failed))
     served = candidates.spec(endpoint)
@@ -381,86 +374,11 @@ async def _drive(
     async def consume() -> None:
         async with aclosing(batches) as source:
             async for batch in source:
-                await sync_to_async(store)(part, batch, progress, failed)
+                await sync_to_async(outcomes.store)(part, batch, progress, failed)
                 await sync_to_async(watch.look)()
 
     await slots.renew()
     await alongside(beside(consume(), slots.renew, lambda: slots.pause), progress)
-
-
-def store(part: Part, outcomes: list[Outcome], progress: Progress, failed: Places) -> None:
-    """Write ``outcomes`` and what they add up to in one transaction, if the lease is still ours.
-
-    ``failed`` holds the doc_ids without an answer so far and is kept up to date.
-    """
-    rows = [_sample(part, outcome) for outcome in outcomes]
-    answered = [row for row in rows if not row.error]
-    healed = [row.doc_id for row in answered if row.doc_id in failed]
-    failing = [row.doc_id for row in rows if row.error and row.doc_id not in failed]
-    errors = len(failing) - len(healed)
-    with transaction.atomic():
-        progress.fence()
-        Sample.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["part", "doc_id"],
-            update_fields=SAMPLE_FIELDS,
-        )
-        # With the sums, so that a mean over what is done is right at every moment.
-        Part.objects.filter(pk=part.pk).update(
-            done=progress.job.done + len(answered),
-            errors=len(failed) + errors,
-            **_added(answered),
-        )
-    failed.update(failing)
-    for doc_id in healed:
-        failed.discard(doc_id)
-    progress.advance(done=len(answered), errors=errors)
-    progress.beat()
-
-
-def _added(answered: list[Sample]) -> dict[str, Any]:
-    """The sums of a part with ``answered`` in them; only what had no answer is ever asked."""
-    sums: dict[str, Any] = {
-        "counted": F("counted")
-        + sum(None not in (row.prompt_tokens, row.completion_tokens) for row in answered),
-        "value_sum": F("value_sum") + sum(row.value or 0.0 for row in answered),
-        "latency_sum_ms": F("latency_sum_ms") + sum(row.latency_ms or 0.0 for row in answered),
-    }
-    for name in ("prompt_tokens", "completion_tokens"):
-        told = [count for row in answered if (count := getattr(row, name)) is not None]
-        if told:
-            sums[name] = Coalesce(F(name), 0) + sum(told)
-    return sums
-
-
-def _sample(part: Part, outcome: Outcome) -> Sample:
-    value = outcome.value
-    return Sample(
-        part=part,
-        doc_id=outcome.doc_id,
-        prompt=clean(outcome.prompt),
-        target=clean(outcome.target),
-        answer=clean(outcome.answer),
-        correct=bool(value) if value in (0.0, 1.0) else None,
-        value=value,
-        metrics=outcome.metrics,
-        counts=list(outcome.counts),
-        choices=[clean(choice) for choice in outcome.choices],
-        loglikelihoods=list(outcome.loglikelihoods),
-        p_gold=outcome.p_gold,
-        margin=outcome.margin,
-        nll=outcome.nll,
-        brier=outcome.brier,
-        prompt_tokens=outcome.prompt_tokens,
-        completion_tokens=outcome.completion_tokens,
-        latency_ms=outcome.latency_ms,
-        attempts=outcome.attempts,
-        raw=clean(outcome.raw),
-        finish_reason=clean(outcome.finish_reason)[:40],
-        error=clean(outcome.error),
-        error_kind=outcome.error_kind,
-    )
 
 
 def _light_spec(benchmark: Benchmark) -> Any:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Coalesce
 
-from evals import answers, set_scores, suites
+from evals import answers, outcomes, set_scores, suites
 from evals.answers import Answers
 from evals.models import Part, Score
 from evals.stats.bootstrap import bootstrap_mean
@@ -60,7 +58,7 @@ def compute(part: Part, found: Answers, texts: list[int] | None) -> Computed:
 
 def store(part: Part, computed: Computed) -> None:
     """Replace the scores of ``part``, and count its sums anew."""
-    tally(part)
+    outcomes.tally(part)
     part.scores.all().delete()
     Score.objects.bulk_create(computed.rows)
     kept = computed._asdict()
@@ -68,21 +66,6 @@ def store(part: Part, computed: Computed) -> None:
     for name, value in kept.items():
         setattr(part, name, value)
     Part.objects.filter(pk=part.pk).update(**kept)
-
-
-def tally(part: Part) -> None:
-    """Set the sums of ``part`` to those of its answered samples, counted anew."""
-    both = Q(prompt_tokens__isnull=False, completion_tokens__isnull=False)
-    sums = part.samples.answered().aggregate(
-        counted=Count("pk", filter=both),  # first: the names below hide the columns
-        prompt_tokens=Sum("prompt_tokens"),
-        completion_tokens=Sum("completion_tokens"),
-        value_sum=Coalesce(Sum("value"), 0.0),
-        latency_sum_ms=Coalesce(Sum("latency_ms"), 0.0),
-    )
-    for name, value in sums.items():
-        setattr(part, name, value)
-    Part.objects.filter(pk=part.pk).update(**sums)
 
 
 def _row(part: Part, name: str, found: Interval, asked: int, valid: bool) -> Score:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from evals import runs, scores
+from evals import outcomes, runs, scores
 from evals.compact import Places
 from evals.engines import Outcome
 from evals.models import Candidate, Part, Run, Sample
@@ -53,7 +53,7 @@ def store(part: Part, *batches: list[Outcome]) -> Part:
     progress = jobs.claim(Part, part.pk)
     failed = Places(part.samples.exclude(error="").values_list("doc_id", flat=True))
     for batch in batches:
-        runs.store(part, batch, progress, failed)
+        outcomes.store(part, batch, progress, failed)
     return Part.objects.get(pk=part.pk)
 
 
