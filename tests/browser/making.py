@@ -257,6 +257,8 @@ def underway(model: Candidate, suite: Suite, **wishes: Any) -> Run:
 def make_styles(project: Project, models: list[Candidate]) -> None:
     """Results of EuroEval-style tasks: whole, often not to be read, and with two missing."""
     suite = suites.install(project, "euro-style-chat")
+    # Every language has its column; German and English alone have all that is in one.
+    suite.benchmarks.exclude(language__in=("de", "en")).exclude(family="reading").delete()
     style_run(models[0], suite, 0.9)
     style_run(models[1], suite, 0.4, unread=0.2)
     missing = {f"euro_style_chat_{name}" for name in ("sentiment_de", "summary_en")}
