@@ -17,7 +17,7 @@ from evals.styles import templates
 from evals.styles.protocols import ONCE, SEED
 from evals.styles.tasks import TASKS
 
-VERSION = 6  # raise with every question and language: a version never changes
+VERSION = 7  # raise with every question and language: a version never changes
 TAGS = ["starter", "multilingual", "euroeval-style"]
 PROMISE = (
     "Seven abilities asked and scored as EuroEval does, with questions written for this portal. "
