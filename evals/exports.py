@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import TextIOWrapper
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from django.db.models import F
@@ -13,6 +13,7 @@ from evals.formats import lm_eval
 from evals.formats import model_card as model_card_format
 from evals.models import Candidate, Part, Run, Sample, Score
 from evals.models.suites import Scoring
+from evals.suites import version_of
 
 
 def lm_eval_files(run: Run) -> IO[bytes]:
@@ -23,16 +24,18 @@ def lm_eval_files(run: Run) -> IO[bytes]:
     name, date = run.candidate.name, run.finished_at or run.created_at
     place, stamp = lm_eval.folder(name), lm_eval.stamp(date)
     made = TemporaryFile()  # noqa: SIM115 - the reader closes it
-    tasks = []
+    tasks, scoring = [], {}
     with ZipFile(made, "w", ZIP_DEFLATED) as archive:
-        for part in run.parts.select_related("benchmark").prefetch_related("scores"):
-            task = _task(part, run.suite.version)
+        for part in run.parts.select_related("benchmark__suite").prefetch_related("scores"):
+            task = _task(part, version_of(part.benchmark))
+            scoring[task.name] = part.benchmark.scoring
             path = f"{place}/samples_{task.name}_{stamp}.jsonl"
             with TextIOWrapper(archive.open(path, "w", force_zip64=True), "utf-8") as file:
                 for sample in part.samples.iterator(chunk_size=500):
                     file.write(task.line(_question(sample)))
             tasks.append(task)
-        text = lm_eval.results(name, date, tasks, software=run.software, suite=str(run.suite))
+        more = {"software": run.software, "suite": str(run.suite), "scoring": scoring}
+        text = lm_eval.results(name, date, tasks, **more)
         archive.writestr(f"{place}/results_{stamp}.json", text)
     made.seek(0)
     return made
@@ -85,7 +88,7 @@ def _line(score: Score) -> model_card_format.Line:
     )
 
 
-def _task(part: Part, version: int) -> lm_eval.Task:
+def _task(part: Part, version: Any) -> lm_eval.Task:
     benchmark = part.benchmark
     fields = ("value", "low", "high", "method", "asked", "answered", "valid")
     metrics = [

@@ -1,4 +1,4 @@
-"""Take in what others measured: read, show, keep. It never mixes with own results."""
+"""Take in what others measured: read, show, keep. It never counts among own results."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from datetime import date, timedelta
 from itertools import islice
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from django.db import transaction
 from django.utils import timezone
 
-from evals import words
+from evals import beside, words
 from evals.formats import boards, euroeval, lm_eval_reader
-from evals.formats.given import Fault, Result, Unusable, bounded, loads
-from evals.models import ExternalResult, Import, ImportedFile
+from evals.formats.given import Fault, Result, Unusable, bounded
+from evals.models import Benchmark, ExternalResult, Import, ImportedFile
 from evals.models.imports import Kind
 from portal.accounts import audit
 from portal.accounts.models import Project, User
@@ -191,6 +191,8 @@ def confirm(
     found.source, found.url, found.dated, found.roles = source, url, dated, dict(roles or {})
     found.faults, found.confirmed_at = faults, timezone.now()
     found.save()
+    if found.kind == Kind.LM_EVAL:
+        beside.judge(found, Benchmark.objects.filter(suite__project=found.project))
     audit.record(
         found.project, "result.import", found, by=by, kind=found.kind, results=kept, faults=faults
     )
@@ -241,20 +243,11 @@ def _too_large(name: str) -> str:
     return words.TOO_LARGE % {"name": _name(name), "size": MOST_BYTES >> 20}
 
 
-def _results(content: bytes) -> dict[str, Any] | None:
-    """The content of lm-eval's results file; None when it is none."""
-    try:
-        found = loads(content)
-    except Unusable:
-        return None
-    return found if lm_eval_reader.is_results(found) else None
-
-
 def _kind(files: Sequence[File]) -> str:
     """JSON lines start with a brace, unless all is one JSON; anything else is a table."""
     samples = [file for file in files if lm_eval_reader.task_of(_name(file.name))]
     others = [file for file in files if file not in samples]
-    if len(others) == 1 and _results(others[0].content) is not None:
+    if len(others) == 1 and beside.results(others[0].content) is not None:
         return Kind.LM_EVAL
     if samples or len(files) > 1:
         raise ImportRefused(str(words.SEVERAL))
@@ -264,7 +257,7 @@ def _kind(files: Sequence[File]) -> str:
 
 def _read(found: Import, roles: Mapping[str, str]) -> Iterator[Result | Fault]:
     if found.kind == Kind.LM_EVAL:
-        yield from lm_eval_reader.totals(results_of(found))
+        yield from lm_eval_reader.totals(beside.results_of(found))
         return
     if found.kind == Kind.EUROEVAL:
         with found.files.get().open() as file:
@@ -275,15 +268,6 @@ def _read(found: Import, roles: Mapping[str, str]) -> Iterator[Result | Fault]:
         yield from wrong
     else:
         yield from boards.read(table, roles)
-
-
-def results_of(found: Import) -> dict[str, Any]:
-    """The content of the results file of lm-eval."""
-    for file in found.files.all():
-        if not lm_eval_reader.task_of(file.name):
-            with file.open() as opened:
-                return _results(opened.read()) or {}
-    return {}
 
 
 def _table(found: Import) -> boards.Table:

@@ -73,12 +73,19 @@ class Models(NamedTuple):
             return False
         if self.largest is not None and (size is None or size > self.largest):
             return False
-        said = " ".join((candidate.name, candidate.base_model, *candidate.facts)).lower()
         return (
-            all(word in said for word in self.text.lower().split())
+            self._said(candidate.name, candidate.base_model, *candidate.facts)
             and self.licence in ("", candidate.licence)
             and self.quantisation in ("", candidate.quantisation)
         )
+
+    def names(self, model: str) -> bool:
+        """Whether it shows ``model``, of which nothing but the name is known."""
+        return self._said(model) and self[1:] == Models()[1:]
+
+    def _said(self, *texts: str) -> bool:
+        said = " ".join(texts).lower()
+        return all(word in said for word in self.text.lower().split())
 
 
 class Cell(NamedTuple):
@@ -244,7 +251,7 @@ COLUMNS = {
     "suite": str, "suite_version": int, "model": str, "rank_best": int, "rank_worst": int,
     "correction": str, "benchmark": str, "language": str, "scoring": str, "metric": str,
     "value": float, "low": float, "high": float, "method": str, "answered": int, "asked": int,
-    "valid": bool, "run": int,
+    "valid": bool, "run": int, "imported_from": str,
 }  # fmt: skip
 
 
@@ -262,6 +269,7 @@ def records(found: Board) -> list[dict[str, Any]]:
             "rank_best": row.rank[0] if row.rank else None,
             "rank_worst": row.rank[1] if row.rank else None,
             "correction": found.correction,
+            "imported_from": None,
         }
         value, low, high = row.overall or (None, None, None)
         out.append(

@@ -209,6 +209,11 @@ def freeze(suite: Suite) -> None:
     Suite.objects.filter(pk=suite.pk, frozen_at=None).update(frozen_at=timezone.now())
 
 
+def version_of(benchmark: Benchmark) -> Any:
+    """The version of ``benchmark`` in lm-eval's terms: what its task says, else its suite's."""
+    return benchmark.task.get("metadata", {}).get("version", benchmark.suite.version)
+
+
 def write_task_files(suite: Suite, folder: Path) -> list[str]:
     """Write ``suite`` as a folder that lm-eval's own command takes with ``--include_path``.
 
@@ -216,7 +221,7 @@ def write_task_files(suite: Suite, folder: Path) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for benchmark in suite.benchmarks.select_related("questions", "examples"):
+    for benchmark in suite.benchmarks.select_related("suite", "questions", "examples"):
         files = {"test": benchmark.questions}
         if benchmark.examples:
             files[EXAMPLES_SPLIT] = benchmark.examples
@@ -233,6 +238,7 @@ def write_task_files(suite: Suite, folder: Path) -> list[str]:
             **fewshot(benchmark.options, bool(benchmark.examples)),
             **benchmark.task,
         }
+        task["metadata"] = {**task.get("metadata", {}), "version": version_of(benchmark)}
         if benchmark.metric == "mc2":  # lm-eval computes it by a function alone
             utils(folder)
             task["process_results"] = Code("utils.results_mc2")

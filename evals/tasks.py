@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evals import candidates, euroeval, leaderboard, runs, schedules
+from evals import beside, candidates, euroeval, leaderboard, runs, schedules
 from evals.models import EuroEvalRun, Part, Probe, ScheduledModel, Suite
 from workers import broker
 from workers.celery import app
@@ -41,4 +41,5 @@ def look_for_change(pk: int) -> None:
 def refresh_boards(suite: int) -> None:
     """Have the boards ready before people open them. Lost, they are computed at that moment."""
     if found := Suite.objects.filter(pk=suite).first():
+        beside.settle(found)
         leaderboard.refresh(found)

@@ -260,6 +260,19 @@ FAULTS = {
     "role_alone": gettext_lazy("With several score columns none can be “%(value)s”."),
 }
 # What stands beside a value of others (evals.formats.given.SPREADS).
+# Why an imported result does not stand in the column of a benchmark of its name.
+DIFFERENCES = {
+    "version": gettext_lazy("the version of the task differs"),
+    "shots": gettext_lazy("the number of examples differs"),
+    "scoring": gettext_lazy("it is asked in another way"),
+    "metric": gettext_lazy("the metric or its filter differs, or is not told"),
+    "generation": gettext_lazy("the settings of generation differ"),
+    "questions": gettext_lazy("not the same questions, or not all of them"),
+    "prompt": gettext_lazy("the prompt differs"),
+    "target": gettext_lazy("the right answer differs"),
+    "options": gettext_lazy("the options differ"),
+    "total": gettext_lazy("the total is not the mean of its samples"),
+}
 SPREADS = {
     "resampling": gettext_lazy(
         "95 % half-width of the mean of resamplings of the same questions; narrower than the "

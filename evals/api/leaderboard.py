@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
-from evals import leaderboard, rank_boards
+from evals import beside, leaderboard, rank_boards
 from evals.api import suites
 from evals.api.fields import Scoring
 from evals.api.runs import Named, SuiteNamed
@@ -33,9 +34,8 @@ class GapOut(Interval):
     p: float | None = Field(description="Corrected for the number of pairs on the board.")
 
 
-class Cell(Schema):
+class Figures(Schema):
     benchmark: str
-    run: int
     value: float | None
     low: float | None
     high: float | None
@@ -43,6 +43,18 @@ class Cell(Schema):
     answered: int
     asked: int
     valid: bool
+
+
+class Cell(Figures):
+    run: int
+
+
+class ImportedOut(Schema):
+    """A model that others measured with lm-eval, where all that decides a score is the same."""
+
+    model: str
+    imported: int = Field(description="The import that it comes from.")
+    scores: list[Figures]
 
 
 class RowOut(Schema):
@@ -66,6 +78,7 @@ class BoardOut(Schema):
     suite: SuiteNamed
     benchmarks: list[Column]
     rows: list[RowOut] = Field(description="Best first; ranks are ranges.")
+    imported: list[ImportedOut] = Field(description="Results of others; they have no rank.")
 
 
 class Filters(Schema):
@@ -101,6 +114,14 @@ def board(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
             {name: getattr(each, name) for name in fields} for each in found.benchmarks
         ],
         "rows": [row_out(row, found.benchmarks) for row in found.rows],
+        "imported": [
+            {
+                "model": each.model,
+                "imported": each.source.pk,
+                "scores": _figures(each.cells, found.benchmarks),
+            }
+            for each in beside.shown(found)
+        ],
     }  # fmt: skip
 
 
@@ -204,8 +225,6 @@ def _rank_board(found: rank_boards.Board) -> dict[str, Any]:
 
 def row_out(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:
     """What `RowOut` holds."""
-    fields = ("value", "low", "high", "method", "answered", "asked", "valid")
-    cells = [(each, row.cells[each.pk]) for each in benchmarks]
     best, worst = row.rank or (None, None)
     return {
         "candidate": {"id": row.candidate.pk, "name": row.candidate.name},
@@ -213,13 +232,12 @@ def row_out(row: Row, benchmarks: list[Benchmark]) -> dict[str, Any]:
         "rank_worst": worst,
         "overall": row.overall and dict(zip(("value", "low", "high"), row.overall, strict=True)),
         "gap": row.gap and row.gap._asdict(),
-        "scores": [
-            {
-                "benchmark": each.name,
-                "run": score.run,
-                **{name: getattr(score, name) for name in fields},
-            }
-            for each, score in cells
-            if score
-        ],
+        "scores": _figures(row.cells, benchmarks),
     }
+
+
+def _figures(
+    cells: Mapping[int, leaderboard.Cell | None], benchmarks: list[Benchmark]
+) -> list[dict[str, Any]]:
+    return [cell._asdict() | {"benchmark": each.name} for each in benchmarks
+            if (cell := cells.get(each.pk))]  # fmt: skip

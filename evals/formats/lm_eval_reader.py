@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from evals.formats.given import (
     LONGEST_NAME,
@@ -25,6 +25,7 @@ SAMPLES = re.compile(r"samples_(.+?)_?(\d{4}-\d{2}-\d{2}T[\d.\-+]+)?\.jsonl\Z")
 STDERR = "_stderr"
 NOT_KNOWN = ("N/A", None, "")
 ABOUT = {"name", "alias", "sample_len"}  # in a row of results, beside its metrics
+SCORINGS = {"multiple_choice": "options", "generate_until": "generate"}  # by output_type
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,20 @@ class Sample:
     error: str = ""
 
 
+class Setup(NamedTuple):
+    """How a task was asked and scored; "" or None is not told.
+
+    ``scoring`` is a way of asking as the portal names them, "" for one that it does not have.
+    """
+
+    version: str
+    shots: int | None
+    scoring: str
+    metrics: list[Any] | None
+    filters: list[Any] | None
+    generation: dict[str, Any]
+
+
 def task_of(name: str) -> str:
     """The task whose samples the file ``name`` holds; "" when it is no samples file."""
     found = SAMPLES.match(name)
@@ -67,7 +82,7 @@ def totals(found: dict[str, Any]) -> Iterator[Result | Fault]:
     """
     version = text(found, "lm_eval_version", needed=False)
     facts = {
-        "model": _model(found),
+        "model": model_of(found),
         "engine": f"lm-eval {version}".strip(),
         "measured_at": _date(found.get("date")),
     }
@@ -107,7 +122,57 @@ def _metrics(task: str, row: dict[str, Any], facts: dict[str, Any]) -> Iterator[
             yield error.at(0)
 
 
-def _model(found: dict[str, Any]) -> str:
+def setup(found: dict[str, Any], task: str) -> Setup:
+    """How ``task`` was asked, out of the content of a results file."""
+    version, shots = _inner(found, "versions").get(task), _inner(found, "n-shot").get(task)
+    config = _inner(_inner(found, "configs"), task)
+    told = _inner(found, "scoring").get(task)  # in files of the portal
+    scoring = told or SCORINGS.get(str(config.get("output_type")), "")
+    return Setup(
+        "" if version is None else str(version),
+        shots if isinstance(shots, int) else None,
+        scoring if isinstance(scoring, str) else "",
+        config.get("metric_list"),
+        config.get("filter_list"),
+        _inner(config, "generation_kwargs"),
+    )
+
+
+def total(found: dict[str, Any], task: str, metric: str, filter: str) -> float | None:
+    """The value of ``metric`` for ``task`` under ``filter``; None where there is none."""
+    row = _inner(_inner(found, "results"), task)
+    value = row.get(f"{metric},{filter or 'none'}", row.get(metric))
+    return float(value) if isinstance(value, int | float) else None
+
+
+def messages_of(prompt: str) -> str:
+    """``prompt`` in one form: a conversation may be written as a list, or as a text in one."""
+    for _ in range(2):
+        try:
+            value = json.loads(prompt)
+        except (ValueError, RecursionError):
+            return prompt
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+            prompt = value[0]
+            continue
+        turns = value if isinstance(value, list) else []
+        if turns and all(isinstance(turn, dict) and "role" in turn for turn in turns):
+            return json.dumps([[turn["role"], turn.get("content")] for turn in turns])
+        return prompt
+    return prompt
+
+
+def first_of(target: str) -> str:
+    """``target``, or the first of several that are written as a list."""
+    try:
+        value = json.loads(target) if target.startswith("[") else None
+    except (ValueError, RecursionError):
+        return target
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], str) else target
+
+
+def model_of(found: dict[str, Any]) -> str:
+    """The model that a results file is about. Raises Unusable."""
     if name := text(found, "model_name", needed=False):
         return name
     config = _inner(found, "config")

@@ -1,7 +1,7 @@
 from evals.models.boards import SavedBoard
 from evals.models.candidates import Candidate, Endpoint, Price, Pricing, Probe, Replica
 from evals.models.euroeval import EuroEvalRun
-from evals.models.imports import ExternalResult, Import, ImportedFile
+from evals.models.imports import ExternalResult, Import, ImportedColumn, ImportedFile
 from evals.models.leaderboard import Standing
 from evals.models.packs import PackKey, TrustedKey, WaitingPack
 from evals.models.playground import KeptQuestion
@@ -17,6 +17,7 @@ __all__ = [
     "ExternalResult",
     "Firing",
     "Import",
+    "ImportedColumn",
     "ImportedFile",
     "KeptQuestion",
     "PackKey",

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from evals.models.suites import Benchmark
 from portal.accounts.models import Project
 
 
@@ -127,3 +128,31 @@ class ExternalResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} {self.benchmark} {self.metric}"
+
+
+class ImportedColumn(models.Model):
+    """Whether an imported result of lm-eval measures what a benchmark does, and its score then.
+
+    ``difference`` is what is not the same (words.DIFFERENCES), at question ``doc_id`` where it
+    is one of a question; "" where all is the same: then the result stands in the column.
+    """
+
+    source = models.ForeignKey(Import, models.CASCADE, related_name="columns")
+    benchmark = models.ForeignKey(Benchmark, models.CASCADE, related_name="imported")
+    difference = models.CharField(max_length=16, blank=True)
+    doc_id = models.PositiveIntegerField(null=True)
+    model = models.CharField(max_length=300)
+    value = models.FloatField(null=True)
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    method = models.CharField(max_length=60, blank=True)
+    asked = models.PositiveIntegerField(null=True)
+    answered = models.PositiveIntegerField(null=True)
+    valid = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["source", "benchmark"]
+        constraints = [models.UniqueConstraint("source", "benchmark", name="imported_column_once")]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.benchmark}"

@@ -33,6 +33,7 @@ from evals.set_scores import MANY_FAILED
 from evals.stats.intervals import Interval
 from evals.words import (
     COLUMN_ROLES,
+    DIFFERENCES,
     SPREADS,
     UNKNOWN_COSTS,
     VERDICTS,
@@ -542,6 +543,12 @@ def as_given(value: float | None) -> str:
 def spread_words(kind: str) -> str:
     """What stands beside a value of others."""
     return str(SPREADS.get(kind, kind))
+
+
+@register.filter
+def difference_words(code: str) -> str:
+    """Why an imported result does not stand in a column."""
+    return str(DIFFERENCES.get(code, code))
 
 
 @register.filter

@@ -96,6 +96,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def _page(request: HttpRequest, found: Import, form: SourceForm, status: int = 200) -> HttpResponse:
     roles = _roles(request, found)
     context: dict[str, Any] = {"found": found, "form": form, "roles": boards.ROLES}
+    context["columns"] = found.columns.select_related("benchmark__suite")
     try:
         context["preview"] = imports.preview(found, roles)
         context["faults"] = [

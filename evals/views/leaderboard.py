@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from evals import boards, leaderboard, rank_boards
+from evals import beside, boards, leaderboard, rank_boards
+from evals.beside import Imported
 from evals.boards import Found
 from evals.leaderboard import Board, Models, Place, Row, View
 from evals.models import Suite
@@ -50,8 +51,9 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     found = leaderboard.board(suite, view, by_language=by_language, correction=correction)
     sort = sort_of(request, {"model", "overall", *_keys(found, columns)}, default="-overall")
     kept = [row for row in found.rows if models.holds(row.candidate)]
+    others = [each for each in beside.shown(found) if models.names(each.model)]
     if downloads.asked(request):
-        return _table(request, replace(found, rows=kept))
+        return _table(request, replace(found, rows=kept), others)
     rows = _sorted(kept, found, sort)
     context = {
         "suite": suite,
@@ -64,6 +66,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "choice": len(found.languages) > 1,
         "board": found,
         "rows": _lines(found, rows, columns),
+        "imported": _imported(found, others) if columns == "benchmarks" else [],
         "groups": _groups(found),
         "leaders": _leaders(found),
         "forest": _forest(rows),
@@ -75,10 +78,10 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     return page_or_part(request, "evals/leaderboard/detail.html", context, part="board")
 
 
-def _table(request: HttpRequest, found: Board) -> Download:
+def _table(request: HttpRequest, found: Board, others: list[Imported]) -> Download:
     suite = found.suite
     name = f"leaderboard-{suite.slug}-v{suite.version}"
-    rows = leaderboard.records(found)
+    rows = leaderboard.records(found) + beside.records(found, others)
     return downloads.table(
         request, "leaderboard.export", name, rows, leaderboard.COLUMNS, target=suite
     )
@@ -216,14 +219,7 @@ def _lines(found: Board, rows: list[Row], columns: str) -> list[dict[str, Any]]:
 def cells_by_benchmark(found: Board | Found) -> Callable[[Row], list[tuple[Any, int, str]]]:
     """What `board_cells` shows of a row: each result, its heat and where its samples are."""
     columns = [(benchmark.pk, benchmark.name) for benchmark in found.benchmarks]
-    heats = {
-        pk: _heat(
-            cell.value
-            for row in found.rows
-            if (cell := row.cells[pk]) and cell.valid and cell.value is not None
-        )
-        for pk, _name in columns
-    }
+    heats = _heats(found)
     address: dict[int, str] = {}
 
     def cells(row: Row) -> list[tuple[Any, int, str]]:
@@ -239,6 +235,33 @@ def cells_by_benchmark(found: Board | Found) -> Callable[[Row], list[tuple[Any, 
         return made
 
     return cells
+
+
+def _heats(found: Board | Found) -> dict[int, Callable[[float | None], int]]:
+    """How far up its column a value is, by benchmark."""
+    return {
+        benchmark.pk: _heat(
+            cell.value
+            for row in found.rows
+            if (cell := row.cells[benchmark.pk]) and cell.valid and cell.value is not None
+        )
+        for benchmark in found.benchmarks
+    }
+
+
+def _imported(found: Board, others: list[Imported]) -> list[dict[str, Any]]:
+    """Imported results as `_lines` has own ones; each leads to the samples in its file."""
+    heats = _heats(found)
+    lines = []
+    for each in others:
+        address = reverse("evals:import_samples", args=[each.source.pk])
+        cells = []
+        for benchmark in found.benchmarks:
+            cell = each.cells.get(benchmark.pk)
+            href = f"{address}?{urlencode({'task': benchmark.name})}"
+            cells.append((cell, heats[benchmark.pk](cell.value) if cell else 0, href))
+        lines.append({"row": each, "cells": cells})
+    return lines
 
 
 def _by_language(found: Board) -> Callable[[Row], list[tuple[Any, int, str]]]:

@@ -84,7 +84,7 @@ def test_what_lm_eval_writes_is_understood_and_comes_back_byte_for_byte(
     assert kept(found) == {file.name: file.content for file in files}
     address = reverse("evals:import_samples", args=[found.pk])
     assert "repeat tree" in as_erik.get(address, {"task": "words"}).text
-    assert as_erik.get(address).status_code == 404  # no task, no samples
+    assert as_erik.get(address).url == found.get_absolute_url()  # no task, no samples
     assert str(found).startswith("results_") and str(found).endswith(".json and 2 more")
     assert "standard error" in as_erik.get(reverse("evals:external")).text
 
