@@ -123,4 +123,13 @@ def test_it_needs_little_memory_for_twenty_thousand_samples() -> None:
     bootstrap_mean(values, replicates=1000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 64 * 2**20  # all draws at once would be 160 MB
+    assert peak < 24 * 2**20  # all draws at once would be 160 MB
+
+
+def test_the_draws_are_the_same_however_many_are_drawn_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ((_, usual),) = resample_counts(30, 7, seed=3, stream=1)
+    monkeypatch.setattr("evals.stats.bootstrap.IN_CACHE", 64)
+    ((_, by_two),) = resample_counts(30, 7, seed=3, stream=1)
+    assert (usual == by_two).all()
