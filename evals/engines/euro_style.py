@@ -20,9 +20,10 @@ from evals.styles.tasks import TASKS
 from evals.styles.templates import Language, Template, TemplateInvalid, language, template
 from evals.threads import in_thread
 
-VERSION = "2"  # raise when prompts, reading of answers or scores change
+VERSION = "3"  # raise when prompts, reading of answers or scores change
 MOST_SHOTS = 100
 MOST_TOKENS = 4096
+FORM_TOKENS = 24  # more for a label in a form, whose key, quotes and line breaks count as well
 TASK_KEYS = {"task", "language", "generation_kwargs"}
 OPTION_KEYS = {"num_fewshot", "chat", "seed", "protocol"}
 
@@ -252,9 +253,10 @@ async def _generate(
     if not spec.options.get("chat"):
         # No stop: some servers heed none; the text is cut here, the same for all of them.
         return await client.complete(prompt, max_tokens=tokens)
-    return await client.chat(
-        json.loads(prompt), max_tokens=tokens, schema=_schema(client, made, item)
-    )
+    schema = _schema(client, made, item)
+    if schema and item.words:
+        tokens += FORM_TOKENS
+    return await client.chat(json.loads(prompt), max_tokens=tokens, schema=schema)
 
 
 def _schema(client: Client, made: Prepared, item: prompts.Item) -> dict[str, Any] | None:
