@@ -237,7 +237,7 @@ def _imported(run: EuroEvalRun, name: str, file: Path) -> bool:
         files = [imports.File(f"{name}.jsonl", file.read_bytes())]
         found = imports.receive(run.project, files, by=run.created_by)
         if not found.confirmed_at:
-            imports.confirm(found, source=run.title, by=run.created_by)
+            found = imports.confirm(found, source=run.title, by=run.created_by)
     except (OSError, imports.ImportRefused) as error:
         _write_log(run, deque([*run.log.splitlines(), f"{name}: {error}"], maxlen=LOG_LINES))
         return False

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from itertools import islice
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from django.db import transaction
@@ -31,10 +31,29 @@ MOST_RESULTS = 100_000
 SHOWN = 20  # results of a preview
 SHOWN_FAULTS = 100
 PREVIEW = timedelta(days=1)  # how long files wait to be confirmed
+# The arguments of `confirm`, and where an import keeps them.
+COLUMN = {"source": "source", "url": "url", "dated": "dated", "columns": "roles"}
 
 
 class ImportRefused(ValueError):
-    """Nothing was taken in; the text says what to put right."""
+    """Nothing was taken in; the text says what to put right, ``fields`` where.
+
+    ``fields`` has what was given for each of `confirm`'s arguments that is wrong, or "content".
+    """
+
+    def __init__(self, said: str, fields: Mapping[str, Any] | None = None) -> None:
+        super().__init__(said)
+        self.fields = dict(fields or {"content": None})
+
+
+class KeptAlready(ImportRefused):
+    """``known`` holds the same bytes, kept with other facts than those that were given."""
+
+    def __init__(self, known: Import, other: Mapping[str, Any]) -> None:
+        stored = ", ".join(f"{name}: {_told(getattr(known, COLUMN[name]))}" for name in other)
+        values = {"import": known.pk, "stored": stored, "page": known.get_absolute_url()}
+        super().__init__(words.KEPT_ALREADY % values, other)
+        self.known = known
 
 
 class File(NamedTuple):
@@ -168,13 +187,20 @@ def confirm(
 ) -> Import:
     """Keep what ``found`` holds; what could not be read is counted. Raises ImportRefused.
 
-    A board needs its source and its date: who says so, and when.
+    A board needs its source and its date: who says so, and when. Where the project keeps the
+    same bytes already, that import is the answer; KeptAlready, where what is given differs.
     """
+    # One at a time in a project, so that the same bytes are kept once.
+    Project.objects.select_for_update(no_key=True).get(pk=found.project_id)
     found = Import.objects.select_for_update().get(pk=found.pk)
-    if found.confirmed_at:
-        return found
-    if found.kind == Kind.BOARD and not (source and dated):
-        raise ImportRefused(str(words.SOURCE_NEEDED))
+    source = source.strip()
+    _check(found, source, dated)
+    confirmed = Import.objects.in_project(found.project).confirmed()
+    if known := confirmed.filter(sha256=found.sha256).first():
+        _compare(known, source=source, url=url, dated=dated, columns=roles)
+        if known != found:
+            found.delete()
+        return known
     if found.kind == Kind.BOARD:
         table = _table(found)
         roles = {c: r for c, r in (roles or boards.guess(table)).items() if c in table.columns}
@@ -205,6 +231,42 @@ def remove(found: Import, *, by: User | None = None) -> None:
     if found.confirmed_at:
         audit.record(found.project, "result.remove", found, by=by, kind=found.kind)
     found.delete()
+
+
+def _check(found: Import, source: str, dated: date | None) -> None:
+    """Raise ImportRefused where the source or the date cannot be."""
+    given = {"source": source, "dated": dated}
+    missing = {name: None for name, value in given.items() if not value}
+    if found.kind == Kind.BOARD and missing:
+        raise ImportRefused(str(words.SOURCE_NEEDED), missing)
+    today = timezone.localdate()
+    if dated and dated > today:
+        said = words.IN_THE_FUTURE % {"date": dated.isoformat(), "today": today.isoformat()}
+        raise ImportRefused(said, {"dated": dated.isoformat()})
+
+
+def _compare(known: Import, **given: Any) -> None:
+    """Raise KeptAlready where something given is not what ``known`` has; nothing given agrees."""
+    other = {
+        name: value
+        for name, value in given.items()
+        if value and _plain(value) != _plain(getattr(known, COLUMN[name]))
+    }
+    if other:
+        raise KeptAlready(known, other)
+
+
+def _plain(value: Any) -> Any:
+    """Roles without the columns that are not needed: to leave one out says the same."""
+    if isinstance(value, Mapping):
+        return {name: role for name, role in value.items() if role != "ignore"}
+    return value
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {role}" for name, role in _plain(value).items()) or "–"
+    return str(value or "–")
 
 
 def _members(file: File) -> Iterator[File]:

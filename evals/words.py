@@ -308,6 +308,14 @@ NO_ARCHIVE = gettext_lazy("%(name)s is no zip archive that can be read.")
 SEVERAL = gettext_lazy("Several files belong together only when one is lm-eval's results_….json.")
 TOO_LARGE = gettext_lazy("%(name)s is larger than %(size)s MiB. Split it.")
 SOURCE_NEEDED = gettext_lazy("A board needs its source and its date.")
+IN_THE_FUTURE = gettext_lazy(
+    "%(date)s is in the future; today is %(today)s. Write the day that the source states, or the "
+    "one on which it was fetched."
+)
+KEPT_ALREADY = gettext_lazy(
+    "This file is kept already, as import %(import)s with %(stored)s, and nothing was changed. "
+    "Give the same, or delete that import on its page %(page)s and send the file again."
+)
 NOTHING_FOUND = gettext_lazy("Nothing in the file could be used as a result.")
 # What a column of an imported board can be (evals.formats.boards.ROLES).
 COLUMN_ROLES = {

@@ -16,7 +16,7 @@ from evals.formats import boards
 from evals.models import ExternalResult, Import
 from portal.api.callers import READ, RUN
 from portal.api.paging import BIGGEST, Page, Paging, page
-from portal.api.problems import invalid
+from portal.api.problems import Fault, Problem, invalid
 
 router = Router(tags=["External results"])
 
@@ -76,7 +76,10 @@ class Filters(Paging):
     "/imports", auth=RUN, response={200: ImportOut, 201: ImportOut}, operation_id="import_results"
 )
 def create(request: HttpRequest, data: NewImport) -> Status:
-    """Keep the results in a file; 200 when the same file is there already."""
+    """Keep the results in a file; 200 when it is there already with the same facts.
+
+    409 when it is there with another source, date, address or columns.
+    """
     by = request.caller.user
     try:
         found = imports.receive(
@@ -87,8 +90,14 @@ def create(request: HttpRequest, data: NewImport) -> Status:
             found, source=data.source, url=data.url, dated=data.dated, roles=data.columns, by=by
         )
     except imports.ImportRefused as error:
-        raise invalid("content", str(error)) from error
+        raise _problem(error) from error
     return Status(200 if before else 201, _shown(_counted(request).get(pk=found.pk)))
+
+
+def _problem(error: imports.ImportRefused) -> Problem:
+    status = 409 if isinstance(error, imports.KeptAlready) else 422
+    faults = [Fault(name, str(error), value) for name, value in error.fields.items()]
+    return Problem(status, str(error), faults)
 
 
 @router.get("/external", auth=READ, response=Page[ExternalOut], operation_id="external_results")

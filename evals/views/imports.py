@@ -125,9 +125,13 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
         return _page(request, found, form, status=422)
     try:
         roles = _roles(request, found)
-        imports.confirm(found, by=request.user, roles=roles, **form.cleaned_data)
+        found = imports.confirm(found, by=request.user, roles=roles, **form.cleaned_data)
+    except imports.KeptAlready as error:
+        messages.error(request, str(error))
+        return redirect(error.known)
     except imports.ImportRefused as error:
-        form.add_error(None, str(error))
+        for name in error.fields:
+            form.add_error(name if name in form.fields else None, str(error))
         return _page(request, found, form, status=422)
     messages.success(request, _("The results have been imported."))
     return redirect(found)
