@@ -252,6 +252,15 @@ FAULTS = {
     "two_ways": gettext_lazy(
         "%(field)s is %(value)s, which can be read in two ways. Write it with a point."
     ),
+    "turned": gettext_lazy("The lower end of the interval %(value)s is above the upper one."),
+    "outside": gettext_lazy(
+        "The score %(field)s is outside its interval %(value)s. Low and high are the ends of the "
+        "interval, not their distances from the score."
+    ),
+    "again": gettext_lazy(
+        "Line %(value)s has a score of the same model on %(field)s, with the same metric and "
+        "language; that one counts. Keep one of the two lines."
+    ),
     "cells": gettext_lazy("The row has %(value)s cells, the head another number."),
     "head": gettext_lazy("Each column needs a name in the first line, of 300 characters at most."),
     "role": gettext_lazy("A column cannot be “%(value)s”."),

@@ -100,15 +100,25 @@ def faults_of(roles: Mapping[str, str], columns: Iterable[str]) -> list[Fault]:
 
 
 def read(found: Table, roles: Mapping[str, str]) -> Iterator[Result | Fault]:
-    """A result for each score; an empty cell is no result. ``roles`` has no `faults_of`."""
+    """A result for each score; an empty cell is no result. ``roles`` has no `faults_of`.
+
+    Of two rows that give the same score of a model the later one is a fault.
+    """
     yield from found.faults
+    first: dict[tuple[str, ...], int] = {}
     at = {role: n for n, name in enumerate(found.columns) if (role := roles.get(name)) != "ignore"}
     scores = [n for n, name in enumerate(found.columns) if roles.get(name) == "score"]
     for line, cells in found.rows:
         for column in scores:
             try:
-                if cells[column]:
-                    yield _result(line, cells, at, column, found.columns[column])
+                if not cells[column]:
+                    continue
+                result = _result(line, cells, at, column, found.columns[column])
+                key = (result.model, result.benchmark, result.metric, *result.languages)
+                if key in first:
+                    raise Unusable("again", result.benchmark, first[key])
+                first[key] = line
+                yield result
             except Unusable as error:
                 yield error.at(line)
 
@@ -129,12 +139,18 @@ def _result(line: int, cells: list[str], at: dict[str, int], column: int, name: 
     language = cell("language")
     if len(language) > 12:
         raise Unusable("wrong", "language", language)
+    value = figure(cells[column], name)
+    if low is not None and high is not None and low > high:
+        raise Unusable("turned", value=f"[{low:g}, {high:g}]")
+    if (low is not None and value < low) or (high is not None and value > high):
+        ends = ("–" if end is None else f"{end:g}" for end in (low, high))
+        raise Unusable("outside", f"{value:g}", f"[{', '.join(ends)}]")
     return Result(
         line,
         model=cell("model"),
         benchmark=cell("benchmark") or name,
         metric=cell("metric")[:80],
-        value=figure(cells[column], name),
+        value=value,
         languages=[language] if language else [],
         low=low,
         high=high,

@@ -173,12 +173,46 @@ def test_cells_that_cannot_be_used_are_told_with_their_lines() -> None:
     ]  # fmt: skip
 
 
+def test_an_interval_that_cannot_be_makes_its_row_unusable() -> None:
+    _roles, found = board(
+        "model,score,low,high\nA,5,4,6\nB,5,6,4\nC,7,4,6\nD,3,4,6\nE,1200,4,5\nF,4,4,4\n"
+        "G,3,4,\nH,7,,6\n"
+    )
+    assert [each.model for each in found if isinstance(each, Result)] == ["A", "F"]
+    assert [(each.line, each.code, each.field, each.value) for each in found
+            if isinstance(each, Fault)] == [
+        (3, "turned", "", "[6, 4]"), (4, "outside", "7", "[4, 6]"), (5, "outside", "3", "[4, 6]"),
+        (6, "outside", "1200", "[4, 5]"), (8, "outside", "3", "[4, –]"),
+        (9, "outside", "7", "[–, 6]"),
+    ]  # fmt: skip
+
+
+@PATIENT
+@given(st.tuples(*[st.integers(-9, 9)] * 3))
+def test_every_score_that_is_read_lies_in_its_interval(figures: tuple[int, int, int]) -> None:
+    low, score, high = figures
+    _roles, (found,) = board(f"model,score,low,high\nA,{score},{low},{high}\n")
+    assert isinstance(found, Result) == (low <= score <= high)
+
+
+def test_the_same_score_given_twice_is_told_with_both_lines() -> None:
+    _roles, found = board(
+        "model,benchmark,metric,language,score\nA,ARC,acc,de,x\nA,ARC,acc,de,1\nA,ARC,acc,fr,2\n"
+        "A,ARC,f1,de,3\nB,ARC,acc,de,4\nA,ARC,acc,de,5\n"
+    )
+    assert [each.value for each in found if isinstance(each, Result)] == [1, 2, 3, 4]
+    *_others, twice = (each for each in found if isinstance(each, Fault))
+    assert (twice.line, twice.code, twice.value) == (7, "again", "3")  # line 2 gave no score
+    _roles, wide = board("Model,ARC,MMLU\nA,1,2\nA,3,\n")
+    assert [(each.line, each.code) for each in wide if isinstance(each, Fault)] == [(3, "again")]
+
+
 FIGURE = st.floats(-1e6, 1e6)
 NAME = st.text("abcÄ ;,\"'=", min_size=1, max_size=8).filter(lambda name: name.strip() == name)
 
 
 @PATIENT
-@given(st.lists(st.tuples(NAME, FIGURE), min_size=1, max_size=8))
+@given(st.lists(st.tuples(NAME, FIGURE), min_size=1, max_size=8, unique_by=lambda row: row[0]))
 def test_any_board_that_is_written_is_read(rows: list[tuple[str, float]]) -> None:
     import csv
 
