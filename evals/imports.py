@@ -85,24 +85,48 @@ class Preview(NamedTuple):
 
 @transaction.atomic
 def receive(project: Project, files: Iterable[File], *, by: User | None = None) -> Import:
-    """``files`` as a preview, or the import that holds the same bytes already.
+    """``files`` as a preview of ``by``, or the import that holds the same bytes already.
 
     Of lm-eval one results file with its samples files, or a zip of them; of others one file.
     Raises ImportRefused for files that are empty, too large or do not belong together.
     Previews that nobody confirmed within a day are dropped.
     """
-    files = [member for file in files for member in _members(file)]
-    if sum(len(file.content) for file in files) > MOST_BYTES:
-        raise ImportRefused(_too_large(files[0].name))
-    if not any(file.content.strip() for file in files):
-        raise ImportRefused(str(words.FAULTS["empty"]))
-    kind = _kind(files)
-    old = Import.objects.filter(confirmed_at=None, created_at__lt=timezone.now() - PREVIEW)
-    old.delete()
-    digest = hashlib.sha256(b"\0".join(sorted(file.content for file in files))).hexdigest()
-    mine = Import.objects.in_project(project).filter(sha256=digest).order_by("-confirmed_at")
-    if known := mine.filter(confirmed_at__isnull=False).first() or mine.first():
+    files, kind, digest = _understood(files)
+    mine = Import.objects.in_project(project).filter(sha256=digest)
+    if known := mine.confirmed().first() or mine.filter(created_by=by).first():
         return known
+    return _stored(project, files, kind, digest, by)
+
+
+@transaction.atomic
+def keep(
+    project: Project, files: Iterable[File], *, by: User | None = None, **facts: Any
+) -> tuple[Import, bool]:
+    """Keep ``files`` without a preview, and whether they are new; ``facts`` as for `confirm`.
+
+    Raises what `receive` and `confirm` raise, and leaves nothing then. Previews that wait for
+    somebody stay theirs.
+    """
+    made = _stored(project, *_understood(files), by)
+    kept = confirm(made, by=by, **facts)
+    return kept, kept == made
+
+
+def _understood(files: Iterable[File]) -> tuple[list[File], str, str]:
+    """The files without their archive, what they are, and their checksum."""
+    found = [member for file in files for member in _members(file)]
+    if sum(len(file.content) for file in found) > MOST_BYTES:
+        raise ImportRefused(_too_large(found[0].name))
+    if not any(file.content.strip() for file in found):
+        raise ImportRefused(str(words.FAULTS["empty"]))
+    digest = hashlib.sha256(b"\0".join(sorted(file.content for file in found))).hexdigest()
+    return found, _kind(found), digest
+
+
+def _stored(
+    project: Project, files: Iterable[File], kind: str, digest: str, by: User | None
+) -> Import:
+    Import.objects.filter(confirmed_at=None, created_at__lt=timezone.now() - PREVIEW).delete()
     found = Import.objects.create(project=project, kind=kind, sha256=digest, created_by=by)
     ImportedFile.objects.bulk_create(
         ImportedFile(
@@ -215,13 +239,15 @@ def confirm(
     if not kept:
         raise ImportRefused(str(words.NOTHING_FOUND))
     found.source, found.url, found.dated, found.roles = source, url, dated, dict(roles or {})
-    found.faults, found.confirmed_at = faults, timezone.now()
+    entry = audit.record(
+        found.project, "result.import", found, by=by, kind=found.kind, results=kept, faults=faults
+    )
+    found.faults, found.confirmed_at, found.imported_by = (
+        faults, timezone.now(), entry.actor_name,
+    )  # fmt: skip
     found.save()
     if found.kind == Kind.LM_EVAL:
         beside.judge(found, Benchmark.objects.filter(suite__project=found.project))
-    audit.record(
-        found.project, "result.import", found, by=by, kind=found.kind, results=kept, faults=faults
-    )
     return found
 
 

@@ -175,7 +175,7 @@ def external(found: Iterable[ExternalResult]) -> Iterator[dict[str, Any]]:
             **{name: getattr(result, name) or None for name in texts},
             "languages": ",".join(result.languages) or None,
             "imported_at": come.confirmed_at,
-            "imported_by": come.created_by.get_username() if come.created_by else None,
+            "imported_by": come.imported_by or None,
             "file": ", ".join(file.name for file in come.files.all()),
         }
 

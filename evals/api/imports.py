@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
+from pydantic import StringConstraints
 
 from evals import imports
 from evals.api.fields import Given
@@ -23,7 +24,7 @@ router = Router(tags=["External results"])
 
 class NewImport(Given):
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["results.jsonl"])]
-    content: Annotated[str, Field(min_length=1)] = Field(
+    content: Annotated[str, StringConstraints(min_length=1, strip_whitespace=False)] = Field(
         description="The file as text: lm-eval's results, EuroEval's JSON lines, or a board."
     )
     source: Annotated[str, Field(max_length=200)] = Field("", description="A board needs it.")
@@ -45,6 +46,7 @@ class ImportOut(Schema):
     results: int
     faults: int = Field(description="Places of the file that could not be used.")
     imported_at: datetime
+    imported_by: str = Field(description="The key or the person.")
 
 
 class ExternalOut(Schema):
@@ -80,18 +82,15 @@ def create(request: HttpRequest, data: NewImport) -> Status:
 
     409 when it is there with another source, date, address or columns.
     """
-    by = request.caller.user
+    file = imports.File(data.name, data.content.encode())
     try:
-        found = imports.receive(
-            request.project, [imports.File(data.name, data.content.encode())], by=by
-        )
-        before = found.confirmed_at
-        found = imports.confirm(
-            found, source=data.source, url=data.url, dated=data.dated, roles=data.columns, by=by
-        )
+        found, new = imports.keep(
+            request.project, [file], source=data.source, url=data.url, dated=data.dated,
+            roles=data.columns, by=request.caller.user,
+        )  # fmt: skip
     except imports.ImportRefused as error:
         raise _problem(error) from error
-    return Status(200 if before else 201, _shown(_counted(request).get(pk=found.pk)))
+    return Status(201 if new else 200, _shown(_counted(request).get(pk=found.pk)))
 
 
 def _problem(error: imports.ImportRefused) -> Problem:
@@ -124,6 +123,7 @@ def _shown(found: Import) -> dict[str, Any]:
         **{name: getattr(found, name) for name in ("kind", "source", "url", "dated", "faults")},
         "results": found.count,  # type: ignore[attr-defined]
         "imported_at": found.confirmed_at,
+        "imported_by": found.imported_by,
     }
 
 

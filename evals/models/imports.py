@@ -34,7 +34,8 @@ class ImportQuerySet(models.QuerySet["Import"]):
 class Import(models.Model):
     """Files that somebody brought in; a preview until ``confirmed_at`` is set.
 
-    ``roles`` says for a board what each of its columns is.
+    ``roles`` says for a board what each of its columns is. ``created_by`` brought the files,
+    ``imported_by`` names who confirmed them as the audit log does: a person, a key, a command.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="imports")
@@ -50,6 +51,7 @@ class Import(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     confirmed_at = models.DateTimeField(null=True)
+    imported_by = models.CharField(max_length=300, blank=True)
 
     objects = ImportQuerySet.as_manager()
 

@@ -33,8 +33,7 @@ def get_import(request: HttpRequest, pk: int) -> Import:
 
 def _with_files(request: HttpRequest) -> QuerySet[Import]:
     names = Prefetch("files", ImportedFile.objects.defer("packed"))
-    rows = Import.objects.in_project(request.project).select_related("created_by")
-    return rows.prefetch_related(names)
+    return Import.objects.in_project(request.project).prefetch_related(names)
 
 
 @require(Role.VIEWER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from evals.models import ExternalResult
-from portal.accounts.models import Project
+from evals.models import ExternalResult, Import
+from portal.accounts.models import Project, User
 from tests.evals.asking import Asking
 from tests.evals.test_imports import keep, upload
 
@@ -87,3 +88,48 @@ def test_what_a_board_lacks_is_named(ask: Asking, missing: set[str]) -> None:
     answer = ask.post("/imports", {name: SENT[name] for name in SENT if name not in missing})
     assert answer.status_code == 422 and named(answer) == missing
     assert sent(ask, source="  ").status_code == 422
+
+
+def test_who_kept_an_import_is_named_where_it_is_told(ask: Asking, as_erik: Client) -> None:
+    key = f"CI ({ask.key.prefix}…)"
+    kept = sent(ask).json()
+    assert kept["imported_by"] == key
+    assert f"Imported by {key} on" in as_erik.get(f"/external/import/{kept['id']}/").text
+    assert key in as_erik.get(reverse("evals:external")).text
+    rows = json.loads(as_erik.get(reverse("evals:external"), {"format": "json"}).getvalue())
+    assert {row["imported_by"] for row in rows} == {key}
+
+
+def test_a_key_takes_over_no_preview_that_waits_for_somebody(as_erik: Client, ask: Asking) -> None:
+    preview = upload(as_erik, BOARD.encode())
+    kept = Import.objects.get(pk=sent(ask).json()["id"])
+    assert kept != preview and kept.sha256 == preview.sha256  # byte for byte, by either way
+    assert kept.imported_by.startswith("CI (")
+    preview.refresh_from_db()
+    assert preview.confirmed_at is None  # still there for its owner
+
+    url = reverse("evals:import_confirm", args=[preview.pk])
+    other = as_erik.post(url, {"source": "Another", "dated": "2026-01-02"}, follow=True)
+    assert other.redirect_chain[0][0] == kept.get_absolute_url()
+    assert "source: Arena" in other.text
+    same = as_erik.post(url, {"source": "Arena", "dated": "2026-01-02"})
+    assert same["Location"] == kept.get_absolute_url()
+    assert list(Import.objects.all()) == [kept] and ExternalResult.objects.count() == 4
+
+
+def test_two_people_have_a_preview_each_and_who_confirms_is_named(
+    as_erik: Client, alice: User
+) -> None:
+    other = Client()
+    other.force_login(alice)
+    mine, hers = upload(as_erik, BOARD.encode()), upload(other, BOARD.encode())
+    assert mine != hers
+    assert keep(other, mine) == 302  # an engineer may confirm what another has brought
+    mine.refresh_from_db()
+    assert (mine.created_by.username, mine.imported_by) == ("erik", "alice")
+
+
+def test_what_is_refused_leaves_nothing_behind(ask: Asking) -> None:
+    assert sent(ask, source="").status_code == 422
+    assert sent(ask, content="model,Elo\nA,x\n").status_code == 422
+    assert not Import.objects.exists()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib import import_module
 
 import pytest
 from django.apps import apps
 from django.db import connection
 
-from evals.models import Part, Run, Sample, Suite
-from portal.accounts.models import Project
+from evals import imports
+from evals.models import Import, Part, Run, Sample, Suite
+from portal.accounts.models import AuditEntry, Project, User
 from tests.evals.making import make_candidate, make_run, make_suite
 
 pytestmark = pytest.mark.django_db
@@ -37,3 +39,18 @@ def test_checksums_of_older_suites_become_those_that_are_computed_today(project:
         apps, connection.schema_editor()
     )
     assert Suite.objects.get().sha256 == suite.sha256
+
+
+def test_who_kept_an_older_import_is_taken_from_the_audit_log(
+    project: Project, erik: User, alice: User
+) -> None:
+    board = [imports.File("board.csv", b"model,Elo\nA,1\n")]
+    found = imports.receive(project, board, by=erik)
+    imports.confirm(found, source="Arena", dated=date(2026, 1, 2), by=alice)
+    name = import_module("evals.migrations.0023_imported_by").name_from_the_log
+    Import.objects.update(imported_by="")
+    name(apps, connection.schema_editor())
+    assert Import.objects.get().imported_by == "alice"
+    AuditEntry.objects.all().delete()
+    name(apps, connection.schema_editor())
+    assert Import.objects.get().imported_by == "erik"
