@@ -39,11 +39,19 @@ class ImportRefused(ValueError):
     """Nothing was taken in; the text says what to put right, ``fields`` where.
 
     ``fields`` has what was given for each of `confirm`'s arguments that is wrong, or "content".
+    ``unusable`` are the first of ``faults`` places of the files that cannot be used.
     """
 
-    def __init__(self, said: str, fields: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        said: str,
+        fields: Mapping[str, Any] | None = None,
+        unusable: Sequence[Fault] = (),
+        faults: int = 0,
+    ) -> None:
         super().__init__(said)
         self.fields = dict(fields or {"content": None})
+        self.unusable, self.faults = list(unusable), faults
 
 
 class KeptAlready(ImportRefused):
@@ -145,7 +153,7 @@ def preview(found: Import, roles: Mapping[str, str] | None = None) -> Preview:
     columns: list[tuple[str, str, list[str]]] = []
     if found.kind == Kind.BOARD:
         table = _table(found)
-        roles = roles or found.roles or boards.guess(table)
+        roles = roles or found.roles or boards.guess(table, first_is_model=True)
         columns = [
             (name, roles.get(name, "ignore"), [cells[at] for _line, cells in table.rows[:3]])
             for at, name in enumerate(table.columns)
@@ -226,18 +234,20 @@ def confirm(
             found.delete()
         return known
     if found.kind == Kind.BOARD:
-        table = _table(found)
-        roles = {c: r for c, r in (roles or boards.guess(table)).items() if c in table.columns}
+        roles = _chosen(_table(found), roles)
     kept, faults = 0, 0
+    unusable: list[Fault] = []
     items = _read(found, roles or {})
     while batch := list(islice(items, 1000)):
         rows = [_row(found, item) for item in batch if isinstance(item, Result)]
+        wrong = (item for item in batch if isinstance(item, Fault))
+        unusable += islice(wrong, SHOWN_FAULTS - len(unusable))
         ExternalResult.objects.bulk_create(rows)
         kept, faults = kept + len(rows), faults + len(batch) - len(rows)
         if kept > MOST_RESULTS:
             raise ImportRefused(words.fault(Fault(0, "too_many", value=str(MOST_RESULTS))))
     if not kept:
-        raise ImportRefused(str(words.NOTHING_FOUND))
+        raise ImportRefused(str(words.NOTHING_FOUND), None, unusable, faults)
     found.source, found.url, found.dated, found.roles = source, url, dated, dict(roles or {})
     entry = audit.record(
         found.project, "result.import", found, by=by, kind=found.kind, results=kept, faults=faults
@@ -269,6 +279,25 @@ def _check(found: Import, source: str, dated: date | None) -> None:
     if dated and dated > today:
         said = words.IN_THE_FUTURE % {"date": dated.isoformat(), "today": today.isoformat()}
         raise ImportRefused(said, {"dated": dated.isoformat()})
+
+
+def _chosen(table: boards.Table, roles: Mapping[str, str] | None) -> dict[str, str]:
+    """``roles``, or what the names of the columns say. Raises ImportRefused.
+
+    Which column the model is, is never guessed here: nobody looks before the rows are kept.
+    """
+    columns = ", ".join(f"“{name}”" for name in table.columns)
+    found = dict(roles or boards.guess(table))
+    given = None if roles is None else dict(roles)
+    if unknown := next((name for name in found if name not in table.columns), None):
+        said = words.NO_SUCH_COLUMN % {"name": unknown, "columns": columns}
+        raise ImportRefused(said, {"columns": given})
+    if "model" not in found.values():
+        raise ImportRefused(words.NO_MODEL_COLUMN % {"columns": columns}, {"columns": given})
+    if wrong := boards.faults_of(found, table.columns):
+        said = " ".join(words.fault(each) for each in wrong)
+        raise ImportRefused(said, {"columns": given})
+    return found
 
 
 def _compare(known: Import, **given: Any) -> None:

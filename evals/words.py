@@ -325,6 +325,11 @@ KEPT_ALREADY = gettext_lazy(
     "This file is kept already, as import %(import)s with %(stored)s, and nothing was changed. "
     "Give the same, or delete that import on its page %(page)s and send the file again."
 )
+NO_MODEL_COLUMN = gettext_lazy(
+    "There is no column “model”; the columns are %(columns)s. Rename one, or say what each column "
+    "is."
+)
+NO_SUCH_COLUMN = gettext_lazy("There is no column “%(name)s”; the columns are %(columns)s.")
 NOTHING_FOUND = gettext_lazy("Nothing in the file could be used as a result.")
 # What a column of an imported board can be (evals.formats.boards.ROLES).
 COLUMN_ROLES = {

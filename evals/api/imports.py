@@ -11,15 +11,17 @@ from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import StringConstraints
 
-from evals import imports
+from evals import imports, words
 from evals.api.fields import Given
 from evals.formats import boards
+from evals.formats.given import Fault as Place
 from evals.models import ExternalResult, Import
 from portal.api.callers import READ, RUN
 from portal.api.paging import BIGGEST, Page, Paging, page
 from portal.api.problems import Fault, Problem, invalid
 
 router = Router(tags=["External results"])
+SHOWN_FAULTS = 50
 
 
 class NewImport(Given):
@@ -37,6 +39,11 @@ class NewImport(Given):
     )
 
 
+class UnusableOut(Schema):
+    line: int = Field(description="0 where the file as a whole is meant.")
+    message: str
+
+
 class ImportOut(Schema):
     id: int
     kind: Literal["lm_eval", "euroeval", "board"]
@@ -45,6 +52,7 @@ class ImportOut(Schema):
     dated: date | None
     results: int
     faults: int = Field(description="Places of the file that could not be used.")
+    unusable: list[UnusableOut] = Field(description=f"The first {SHOWN_FAULTS} of those places.")
     imported_at: datetime
     imported_by: str = Field(description="The key or the person.")
 
@@ -96,7 +104,12 @@ def create(request: HttpRequest, data: NewImport) -> Status:
 def _problem(error: imports.ImportRefused) -> Problem:
     status = 409 if isinstance(error, imports.KeptAlready) else 422
     faults = [Fault(name, str(error), value) for name, value in error.fields.items()]
-    return Problem(status, str(error), faults)
+    more = {"faults": error.faults, "unusable": _unusable(error.unusable)} if error.faults else {}
+    return Problem(status, str(error), faults, **more)
+
+
+def _unusable(found: list[Place]) -> list[dict[str, Any]]:
+    return [{"line": each.line, "message": words.fault(each)} for each in found[:SHOWN_FAULTS]]
 
 
 @router.get("/external", auth=READ, response=Page[ExternalOut], operation_id="external_results")
@@ -122,6 +135,7 @@ def _shown(found: Import) -> dict[str, Any]:
         "id": found.pk,
         **{name: getattr(found, name) for name in ("kind", "source", "url", "dated", "faults")},
         "results": found.count,  # type: ignore[attr-defined]
+        "unusable": _unusable(imports.preview(found).first_faults) if found.faults else [],
         "imported_at": found.confirmed_at,
         "imported_by": found.imported_by,
     }

@@ -66,8 +66,12 @@ def table(content: bytes, most_rows: int) -> Table:
     return Table(columns, found, faults)
 
 
-def guess(found: Table) -> dict[str, str]:
-    """A role for each column: by its name, else "score" where half of its cells are numbers."""
+def guess(found: Table, *, first_is_model: bool = False) -> dict[str, str]:
+    """A role for each column: by its name, else "score" where half of its cells are numbers.
+
+    ``first_is_model``: where no name says which column the model is, take the first. Only for
+    somebody who looks at it before anything is kept.
+    """
     roles: dict[str, str] = {}
     for at, name in enumerate(found.columns):
         known = [role for role, names in GUESSES.items() if name.lower() in names]
@@ -75,7 +79,7 @@ def guess(found: Table) -> dict[str, str]:
         cells = [cells[at] for _line, cells in found.rows[:50] if cells[at]]
         mostly = bool(cells) and sum(map(_reads, cells)) * 2 >= len(cells)
         roles[name] = role or ("score" if mostly else "ignore")
-    if found.columns and "model" not in roles.values():
+    if first_is_model and "model" not in roles.values():
         roles[found.columns[0]] = "model"
     scores = [name for name, role in roles.items() if role == "score"]
     if len(scores) > 1 and not ALONE.isdisjoint(roles.values()):

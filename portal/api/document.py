@@ -29,7 +29,8 @@ ERRORS = {
     401: "No key, or one that is unknown, expired or revoked.",
     403: "The key lacks the scope, or the person's role is too small.",
     404: "No such thing in this project.",
-    409: "The first request with this Idempotency-Key is still being worked on.",
+    409: "The first request with this Idempotency-Key is still being worked on, or what is there "
+    "already contradicts it; `detail` says what.",
     413: "The body is larger than 1 MiB, or the file than 32 MiB.",
     415: "The body is not sent as application/json, or the file not as application/zip.",
     422: "A field cannot be used, or the portal refuses; `detail` and `errors` say why.",
@@ -55,6 +56,19 @@ PROBLEM = {
                     "value": {"description": "What was sent, unless it is secret."},
                 },
             },
+        },
+        "faults": {
+            "type": "integer",
+            "description": "Of an import: how many places of the file cannot be used.",
+        },
+        "unusable": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["line", "message"],
+                "properties": {"line": {"type": "integer"}, "message": {"type": "string"}},
+            },
+            "description": "The first of those places.",
         },
         "evidence": {
             "type": "array",

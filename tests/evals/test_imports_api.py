@@ -133,3 +133,47 @@ def test_what_is_refused_leaves_nothing_behind(ask: Asking) -> None:
     assert sent(ask, source="").status_code == 422
     assert sent(ask, content="model,Elo\nA,x\n").status_code == 422
     assert not Import.objects.exists()
+
+
+def test_which_column_the_model_is_is_not_guessed(ask: Asking, as_erik: Client) -> None:
+    board = "System,Elo\nA,1287\n"
+    answer = sent(ask, content=board)
+    assert answer.status_code == 422 and named(answer) == {"columns"}
+    assert "no column “model”; the columns are “System”, “Elo”" in answer.json()["detail"]
+    assert not Import.objects.exists()
+    found = upload(as_erik, board.encode())  # in the browser somebody looks before it is kept
+    assert '<option value="model" selected>' in as_erik.get(found.get_absolute_url()).text
+    assert sent(ask, content=board, columns={"System": "model", "Elo": "score"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"model": "model", "Eol": "score"}, "no column “Eol”"),
+        ({"model": "model", "Elo": "points"}, "cannot be “points”"),
+        ({"model": "model"}, "No column is “score”"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused_by_name(
+    ask: Asking, columns: dict[str, str], said: str
+) -> None:
+    answer = sent(ask, columns=columns)
+    assert answer.status_code == 422 and named(answer) == {"columns"}
+    assert said in answer.json()["detail"] and answer.json()["errors"][0]["value"] == columns
+
+
+def test_places_that_cannot_be_used_are_told_with_their_lines(ask: Asking) -> None:
+    rows = "".join(f"B{n},x\n" for n in range(60))
+    new, again = (sent(ask, content="model,Elo\nA,1\n" + rows) for _ in range(2))
+    assert (new.status_code, again.status_code) == (201, 200)
+    assert (new.json()["results"], new.json()["faults"]) == (1, 60)
+    places = new.json()["unusable"]
+    assert again.json()["unusable"] == places and [each["line"] for each in places] == [
+        *range(3, 53)
+    ]
+    assert places[0]["message"] == "Elo is 'x', which is no finite number."
+
+    none = sent(ask, content="model,Elo\n" + rows)
+    assert none.status_code == 422 and named(none) == {"content"}
+    assert none.json()["faults"] == 60 and len(none.json()["unusable"]) == 50
+    assert none.json()["unusable"][0] == places[0] | {"line": 2}
