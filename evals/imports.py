@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from evals import beside, words
 from evals.formats import boards, euroeval, lm_eval_reader
-from evals.formats.given import Fault, Result, Unusable, bounded
+from evals.formats.given import Fault, Result, Unusable, bounded, loads
 from evals.models import Benchmark, ExternalResult, Import, ImportedFile
 from evals.models.imports import Kind
 from portal.accounts import audit
@@ -366,10 +366,27 @@ def _kind(files: Sequence[File]) -> str:
     others = [file for file in files if file not in samples]
     if len(others) == 1 and beside.results(others[0].content) is not None:
         return Kind.LM_EVAL
+    for file in others:
+        _check_results(file)
     if samples or len(files) > 1:
         raise ImportRefused(str(words.SEVERAL))
     content = files[0].content
     return Kind.EUROEVAL if content.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] == b"{" else Kind.BOARD
+
+
+def _check_results(file: File) -> None:
+    """Raise ImportRefused for a broken file of lm-eval, unless EuroEval's reader can use it."""
+    name = _name(file.name)
+    if not (name.startswith("results_") and name.endswith(".json")):
+        return
+    if any(isinstance(each, Result) for each in euroeval.read(bounded(io.BytesIO(file.content)))):
+        return
+    try:
+        loads(file.content)
+        why = str(words.NO_RESULTS)
+    except Unusable as error:
+        why = words.fault(error.at(0))
+    raise ImportRefused(words.LIKE_LM_EVAL % {"name": name, "why": why})
 
 
 def _read(found: Import, roles: Mapping[str, str]) -> Iterator[Result | Fault]:

@@ -315,6 +315,8 @@ def fault(found: Any) -> str:
 
 NO_ARCHIVE = gettext_lazy("%(name)s is no zip archive that can be read.")
 SEVERAL = gettext_lazy("Several files belong together only when one is lm-eval's results_….json.")
+LIKE_LM_EVAL = gettext_lazy("%(name)s looks like lm-eval's results, but cannot be used: %(why)s")
+NO_RESULTS = gettext_lazy("It has no results with their versions or configuration.")
 TOO_LARGE = gettext_lazy("%(name)s is larger than %(size)s MiB. Split it.")
 SOURCE_NEEDED = gettext_lazy("A board needs its source and its date.")
 IN_THE_FUTURE = gettext_lazy(

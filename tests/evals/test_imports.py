@@ -91,6 +91,42 @@ def test_euroeval_shows_its_totals_and_what_the_half_width_is(as_erik: Client) -
     assert "55" in page and "± 0.98" in page and "half-width of the mean of resamplings" in page
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"results": {"arc": {"acc,none": 0.5}', "This is no JSON"),
+        (b'{"results": [], "versions": {}}', "no results with their versions"),
+        (b"[1]", "no results with their versions"),
+        (b'{"a": 1, "a": 2}', "stands there twice"),
+    ],
+)
+def test_a_broken_file_of_lm_eval_is_called_one(as_erik: Client, content: bytes, why: str) -> None:
+    file = io.BytesIO(content)
+    file.name = "results_2026-01-01T00-00-00.json"
+    refused = as_erik.post(reverse("evals:import_new"), {"file": file})
+    assert refused.status_code == 422 and not Import.objects.exists()
+    said = refused.context["form"].errors["file"][0]
+    assert said.startswith(f"{file.name} looks like lm-eval's results, but") and why in said
+
+
+def test_a_file_of_euroeval_is_taken_by_whatever_name(as_erik: Client) -> None:
+    found = upload(as_erik, json.dumps(NEW).encode(), "results_of_july.json")
+    assert found.kind == "euroeval" and keep(as_erik, found) == 302
+
+
+def test_nothing_usable_cannot_be_kept_but_columns_can_be_chosen(as_erik: Client) -> None:
+    board = upload(as_erik, b"model,Elo,Size\nA,x,y\nB,x,7\nC,x,z\n")
+    url = reverse("evals:import_confirm", args=[board.pk])
+    page = as_erik.get(board.get_absolute_url()).text
+    assert "Keep these results" not in page and "Show again with these columns" in page
+    assert "the rest can be kept" not in page and "Nothing in the file could be used" in page
+    roles = {"column": ["model", "Elo", "Size"], "role": ["model", "ignore", "score"]}
+    assert "Keep these results" in as_erik.post(url, roles | {"preview": "1"}).text
+    tool = upload(as_erik, b'{"model": 1}\n', "records.jsonl")
+    page = as_erik.get(tool.get_absolute_url()).text
+    assert "Keep these results" not in page and 'name="source"' not in page and "Discard" in page
+
+
 def test_the_file_comes_back_byte_for_byte(as_erik: Client) -> None:
     found = upload(as_erik, BOARD, "../../etc/p\u202e\x00asswd.csv")
     assert found.files.get().name == "passwd.csv"
