@@ -21,6 +21,7 @@ from evals import runs, schedules  # noqa: E402
 from evals.costs import Budget  # noqa: E402
 from evals.models import (  # noqa: E402
     Candidate,
+    Endpoint,
     Firing,
     Run,
     Sample,
@@ -46,6 +47,19 @@ def setup(base_url: str, samples: int, concurrency: int) -> None:
         making.make_candidate(project, name, base_url, concurrency=concurrency)
 
 
+def widen(benchmarks: int, samples: int, concurrency: int) -> None:
+    """A suite ``wide`` of so many benchmarks beside the other, and a new limit of the server."""
+    making.make_suite(
+        Project.objects.get(),
+        *(
+            making.answer(f"words{number}", rows=making.answer_rows(samples, f"{number} "))
+            for number in range(benchmarks)
+        ),
+        slug="wide",
+    )
+    Endpoint.objects.update(concurrency=concurrency)
+
+
 def script(base_url: str) -> str:
     """What the script of the README expects to be there; returns a key for it."""
     project = Project.objects.get()
@@ -59,9 +73,9 @@ def start(name: str, tokens: int | None = None) -> int:
     return runs.start(candidate, suite, budget=Budget(tokens)).pk
 
 
-def again(name: str) -> int:
+def again(name: str, slug: str = "small") -> int:
     """A further run of the same, whatever runs there are."""
-    candidate, suite = Candidate.objects.get(name=name), Suite.objects.get(slug="small")
+    candidate, suite = Candidate.objects.get(name=name), Suite.objects.get(slug=slug)
     return runs.start(candidate, suite, again=True).pk
 
 
@@ -166,8 +180,8 @@ def results(pk: int) -> dict[str, Any]:
 
 def main() -> None:
     known = (
-        setup, script, start, again, race, schedule, tick, fired, cancel, resume, used, look,
-        stored, results,
+        setup, widen, script, start, again, race, schedule, tick, fired, cancel, resume, used,
+        look, stored, results,
     )  # fmt: skip
     verbs = {f.__name__: f for f in known}
     for line in sys.stdin:
