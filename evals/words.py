@@ -245,6 +245,7 @@ FAULTS = {
     "not_json": gettext_lazy("This is no JSON: %(value)s"),
     "not_object": gettext_lazy("This is no JSON object."),
     "not_csv": gettext_lazy("This is no CSV, from line %(value)s"),
+    "not_parquet": gettext_lazy("This is no Parquet that can be read: %(value)s"),
     "twice": gettext_lazy("“%(value)s” stands there twice."),
     "missing": gettext_lazy("%(field)s is missing."),
     "wrong": gettext_lazy("%(field)s cannot be used: %(value)s"),
@@ -268,7 +269,6 @@ FAULTS = {
     "role_missing": gettext_lazy("No column is “%(value)s”."),
     "role_alone": gettext_lazy("With several score columns none can be “%(value)s”."),
 }
-# What stands beside a value of others (evals.formats.given.SPREADS).
 # Why an imported result does not stand in the column of a benchmark of its name.
 DIFFERENCES = {
     "version": gettext_lazy("the version of the task differs"),
@@ -282,6 +282,7 @@ DIFFERENCES = {
     "options": gettext_lazy("the options differ"),
     "total": gettext_lazy("the total is not the mean of its samples"),
 }
+# What stands beside a value of others (evals.formats.given.SPREADS).
 SPREADS = {
     "resampling": gettext_lazy(
         "95 % half-width of the mean of resamplings of the same questions; narrower than the "
